@@ -1,0 +1,61 @@
+# Every target installs what it needs first, and again only when the pins change.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for v in python3.11 python3.12 python3.13 python3; do command -v $$v >/dev/null 2>&1 && $$v -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' 2>/dev/null && echo $$v && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export GX_ANALYTICS_ENABLED := false
+export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := false
+export DO_NOT_TRACK := 1
+
+.PHONY: help
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-8s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Winback needs Python 3.11, 3.12 or 3.13, and found none on PATH. Set PYTHON=/path/to/python3."; exit 1; }
+	@echo "Creating .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
+	@echo "Installing Winback and what it stands on (about 1 GB; one to four minutes, once)"
+	@$(PIP) install --progress-bar on -r requirements.txt
+	@$(PIP) install --no-deps --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	@echo "Installing the test tools"
+	@$(PIP) install -r requirements-dev.txt
+	@touch $@
+
+.PHONY: install
+install: $(VENV)/.installed ## Install into .venv
+
+.PHONY: demo
+demo: $(VENV)/.installed ## See the whole product work on a year of real purchases
+	@$(BIN)/python -m local.demo
+
+.PHONY: test
+test: $(VENV)/.installed-dev ## Run the whole test suite
+	@$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: $(VENV)/.installed-dev ## Run ruff, mypy and import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: bench
+bench: $(VENV)/.installed-dev ## Measure, against a peer and against a limit
+	@$(BIN)/python -m bench
+
+.PHONY: pins
+pins: ## Compile requirements.txt from requirements.in (needs uv)
+	uv pip compile --universal --python-version 3.11 --quiet --custom-compile-command "make pins" requirements.in -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --quiet --custom-compile-command "make pins" requirements-dev.in -o requirements-dev.txt

@@ -1,0 +1,49 @@
+"""What every verb needs before it starts: the warehouse's URL, the senders' connections, one way to end.
+
+This is the one place where the product meets `local`: what has no server and no account gets the embedded ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from warehouse import connections
+
+
+def use_warehouse() -> str:
+    """Settles `WINBACK_DATABASE_URL` for this process and its children: itself, `warehouse_default`, or the embedded server."""
+    if not os.environ.get("WINBACK_DATABASE_URL"):
+        connection = connections.find(connections.WAREHOUSE)
+        if connection is not None:
+            os.environ["WINBACK_DATABASE_URL"] = connections.database_url_of(connection)
+        else:
+            from local import postgres
+
+            os.environ["WINBACK_DATABASE_URL"] = postgres.ensure().url()
+    return os.environ["WINBACK_DATABASE_URL"]
+
+
+def use_senders() -> bool:
+    """Gives every sender without a connection the local sandbox, started on demand.
+
+    Returns whether all of them are sandboxed: then a run is simulated, otherwise it is live.
+    """
+    missing = [conn_id for conn_id in (*connections.SENDERS, connections.ALERTS) if connections.find(conn_id) is None]
+    if missing:
+        from local.sandbox import server
+
+        for conn_id, document in server.ensure().connections().items():
+            if conn_id in missing:
+                os.environ[connections.variable(conn_id)] = json.dumps(document)
+    return all(connections.get(conn_id).sandbox for conn_id in connections.SENDERS)
+
+
+def result(values: Mapping[str, Any]) -> None:
+    """Ends a verb's output with its one line of JSON: ids and counts, never people. A task takes it as XCom."""
+    sys.stdout.flush()
+    sys.stdout.write(json.dumps(values, default=str, sort_keys=True) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,56 @@
+"""The command itself: its verbs, and the one place where an error becomes a sentence and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable
+
+import typer
+
+from warehouse.errors import Misconfigured, WinbackError
+
+app = typer.Typer(
+    name="winback",
+    help="Brings lapsed customers back: dbt decides, the outbox remembers, the senders speak, Airflow says when.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+VERBS: tuple[str, ...] = (
+    "db",
+    "load",
+    "run",
+    "ready",
+    "build",
+    "gate",
+    "enqueue",
+    "dispatch",
+    "report",
+    "explain",
+    "preview",
+    "sandbox",
+    "events",
+)
+"""One module each; a module registers itself on `app` through its `register(app)`."""
+
+
+def register(verbs: Iterable[str] = VERBS) -> typer.Typer:
+    """The command with its verbs."""
+    for verb in verbs:
+        if importlib.util.find_spec(f"cli.{verb}") is None:
+            continue
+        importlib.import_module(f"cli.{verb}").register(app)
+    return app
+
+
+def main() -> None:
+    """Runs the command: exit 0 only on success, 1 for what a user can mend, 2 for a wrong call."""
+    try:
+        register()()
+    except (WinbackError, Misconfigured) as error:
+        sys.stderr.write(f"winback: {error}\n")
+        sys.exit(1)

@@ -1,0 +1,222 @@
+"""The words all senders and the outbox share. A new vendor is one folder that speaks them and passes the same contract cases.
+
+An outcome says what may have happened to the person, not what HTTP said: `unknown` is never resent by itself.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+EMAIL, SMS, WEBPUSH = "email", "sms", "webpush"
+CHANNELS = (EMAIL, SMS, WEBPUSH)
+
+
+@dataclass(frozen=True)
+class Push:
+    """A notification as the browser shows it; every field may hold `{{ variable }}`."""
+
+    title: str
+    body: str
+    url: str
+    icon: str = ""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A step's compiled template, all its channels. Placeholders are `{{ variable }}`, nothing else: no logic."""
+
+    template_hash: str
+    subject: str | None = None
+    html: str | None = None
+    text: str | None = None
+    sms: str | None = None
+    push: Push | None = None
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A browser's push subscription (Push API): endpoint URL and its two keys, base64url."""
+
+    endpoint: str
+    p256dh: str = field(repr=False)
+    auth: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """Where one message goes. Never logged: `repr` shows nothing of it."""
+
+    email: str | None = field(default=None, repr=False)
+    phone: str | None = field(default=None, repr=False)
+    """E.164."""
+    subscriptions: Sequence[Subscription] = field(default=(), repr=False)
+    """Newest first."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message to one person through one channel, ready to be rendered and sent."""
+
+    message_id: uuid.UUID
+    """Ours. Planted in what is sent, so that every later event finds its way back without an address."""
+    channel: str
+    recipient: Recipient
+    template: Template
+    fields: Mapping[str, str] = field(repr=False)
+    """Every variable of the template, plain text (the sender escapes where its format needs it)."""
+    campaign: str
+    step: str
+    deliver_before: datetime
+    """Aware. After it the message must not arrive any more: `not_after` or the next quiet hours, the earlier one."""
+    clock: datetime
+    """Aware: the run's time now. Validity periods and TTLs are `deliver_before - clock`."""
+    unsubscribe_url: str = field(default="", repr=False)
+    """https URL for List-Unsubscribe; answers POST with one click (RFC 8058)."""
+
+    @property
+    def validity(self) -> timedelta:
+        """How long the message stays useful; never negative."""
+        return max(self.deliver_before - self.clock, timedelta())
+
+
+class OutcomeKind(StrEnum):
+    """What happened to one message. The vocabulary is closed."""
+
+    ACCEPTED = "accepted"  # the provider has it and said so
+    REJECTED = "rejected"  # the provider refused it for good: this recipient or this content
+    NOT_SENT = "not_sent"  # it provably never left: may be tried again
+    UNKNOWN = "unknown"  # it may have left: only evidence moves it from here
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened to one message, and what is known about it. Holds nothing personal."""
+
+    kind: OutcomeKind
+    provider_message_id: str | None = None
+    error_code: str | None = None
+    """The provider's code, or our short word for it: `http_429`, `21610`, `timeout`."""
+    detail: str = ""
+    """For people who operate this; without addresses."""
+    retry_after: timedelta | None = None
+    """`not_sent` only: how long the provider asked us to wait."""
+    suppress: str | None = None
+    """Why this address must not be used again on this channel: `stopped`, `invalid`, `bounced`. None: nothing said."""
+    gone_endpoints: Sequence[str] = field(default=(), repr=False)
+    """Push: subscriptions that the push service ended (404, 410)."""
+    segments: int | None = None
+    """Texts: how many segments it costs."""
+    encoding: str | None = None
+    """Texts: `GSM-7` or `UCS-2`."""
+
+
+@runtime_checkable
+class Sender(Protocol):
+    """A channel's way out."""
+
+    channel: str
+    """`email`, `sms` or `webpush`."""
+    batch_size: int
+    """How many messages one `send` takes at most."""
+
+    def send(self, messages: Sequence[Message]) -> Mapping[uuid.UUID, Outcome]:
+        """Sends up to `batch_size` messages and returns one outcome each, whatever happened: nothing is raised for a message.
+
+        Raises `warehouse.errors.Misconfigured` when credentials are missing or refused.
+        """
+        ...
+
+
+class SendError(Exception):
+    """Something went wrong with messages, not with the configuration."""
+
+
+class Rejected(SendError):
+    """The provider refused the message for good."""
+
+
+class NotSent(SendError):
+    """The message provably never left; it may be tried again."""
+
+    def __init__(self, message: str = "", retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class OutcomeUnknown(SendError):
+    """The message may have left; it must not be tried again without evidence."""
+
+
+class DeliveryKind(StrEnum):
+    """What carriers did with a message."""
+
+    ACCEPTED = "accepted"  # the provider took it (SendGrid `processed`, Twilio `queued`, `sent`)
+    DELIVERED = "delivered"  # the receiving side took it
+    DEFERRED = "deferred"  # it was put off; another attempt follows
+    BOUNCED = "bounced"  # the receiving side refused it for good
+    DROPPED = "dropped"  # the provider did not try: suppressed, invalid
+    FAILED = "failed"  # the carrier could not deliver it
+    UNKNOWN = "unknown"  # a type we do not know: kept, never guessed
+
+
+class EngagementKind(StrEnum):
+    """What a person (or a machine in front of them) did with a message."""
+
+    OPENED = "opened"
+    CLICKED = "clicked"
+    UNSUBSCRIBED = "unsubscribed"
+    COMPLAINED = "complained"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class DeliveryEvent:
+    """One delivery event, normalised. `event_key` is unique to it, so that a replay adds nothing."""
+
+    event_key: str
+    provider: str
+    channel: str
+    kind: DeliveryKind
+    occurred_at: datetime
+    message_id: uuid.UUID | None = None
+    provider_message_id: str | None = None
+    code: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
+class EngagementEvent:
+    """One engagement event, normalised."""
+
+    event_key: str
+    provider: str
+    channel: str
+    kind: EngagementKind
+    occurred_at: datetime
+    message_id: uuid.UUID | None = None
+    provider_message_id: str | None = None
+    is_machine: bool = False
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Preference:
+    """What a person asked for, by keyword or link. `address` is hashed where it is stored and never kept."""
+
+    event_key: str
+    channel: str
+    kind: str
+    """`unsubscribed`, `resubscribed` or `paused`."""
+    source: str
+    occurred_at: datetime
+    message_id: uuid.UUID | None = None
+    address: str | None = field(default=None, repr=False)
+    until: datetime | None = None
+
+
+Event = DeliveryEvent | EngagementEvent | Preference

@@ -1,0 +1,18 @@
+"""The errors a person reads: what was found, where, what to do, and what happened to the data."""
+
+from __future__ import annotations
+
+
+class WinbackError(Exception):
+    """Something a user can mend. The message names the file or table, the row or key, and the next step.
+
+    The command prints it without a traceback and exits 1.
+    """
+
+
+class Misconfigured(Exception):  # noqa: N818 - the name is part of the senders' vocabulary
+    """Credentials, addresses or settings are missing or wrong.
+
+    Stands outside `WinbackError` and `senders.contract.SendError` on purpose, so that no handler that
+    means "this one message failed" swallows it. Nothing was claimed and nothing was sent.
+    """
