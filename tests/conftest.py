@@ -1,0 +1,62 @@
+"""Fixtures that every test may use: a real PostgreSQL, a fresh migrated database for each test that asks for one."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from warehouse.migrate import migrate
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> str:
+    """The URL of the server the suite runs on: WINBACK_DATABASE_URL's, or the embedded one."""
+    given = os.environ.get("WINBACK_DATABASE_URL")
+    if given:
+        return given
+    from local.postgres import ensure
+
+    return ensure().url()
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres: str) -> Iterator[str]:
+    """The name of a migrated database that each test's own is cloned from."""
+    name = f"winback_template_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(_with_database(postgres, "postgres"), autocommit=True) as admin:
+        admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        before = os.environ.get("WINBACK_DATABASE_URL")
+        os.environ["WINBACK_DATABASE_URL"] = _with_database(postgres, name)
+        try:
+            migrate()
+        finally:
+            if before is None:
+                del os.environ["WINBACK_DATABASE_URL"]
+            else:
+                os.environ["WINBACK_DATABASE_URL"] = before
+        yield name
+        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def warehouse(postgres: str, template_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a fresh migrated database, set as WINBACK_DATABASE_URL for the test."""
+    name = f"winback_test_{uuid.uuid4().hex[:12]}"
+    url = _with_database(postgres, name)
+    with psycopg.connect(_with_database(postgres, "postgres"), autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template_database))
+        )
+        monkeypatch.setenv("WINBACK_DATABASE_URL", url)
+        yield url
+        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
