@@ -1,4 +1,5 @@
 """The `winback` command, one file a verb.
 
-A verb gathers what its work needs (connections, clock, definitions) and calls the package that does it; nothing is decided here.
+A verb gathers what its work needs (connections, clock, definitions) and calls the package that does it.
+Nothing is decided here.
 """

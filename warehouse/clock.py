@@ -33,7 +33,8 @@ class Clock:
             return self.instant
         row = connection.execute("select clock_timestamp()").fetchone()
         assert row is not None  # noqa: S101 - a bare select always answers
-        return datetime.astimezone(row[0], UTC)
+        now: datetime = row[0]
+        return now.astimezone(UTC)
 
     def at(self, instant: datetime) -> Clock:
         """The same clock, moved to `instant` (simulated only)."""

@@ -16,13 +16,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import LiteralString, cast
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
 
-from warehouse import settings
 from warehouse.errors import Misconfigured, WinbackError
 
 MINIMUM_SERVER_VERSION = 150000
@@ -76,7 +74,10 @@ def connect(role: Role, *, url: str | None = None, autocommit: bool = False) -> 
     target = url or database_url()
     try:
         connection = psycopg.connect(
-            target, autocommit=True, options="-c timezone=UTC", application_name=f"winback {role.value}".strip()
+            target,
+            autocommit=True,
+            options="-c timezone=UTC",
+            application_name=f"winback {role.value}".strip(),
         )
     except psycopg.OperationalError as error:
         raise WinbackError(
@@ -95,7 +96,8 @@ def connect(role: Role, *, url: str | None = None, autocommit: bool = False) -> 
         except psycopg.Error as error:
             connection.close()
             raise WinbackError(
-                f"The warehouse has no role {role.value} for this login ({str(error).strip()}). Run `winback db migrate`."
+                f"The warehouse has no role {role.value} for this login ({str(error).strip()}). "
+                "Run `winback db migrate`."
             ) from error
     connection.autocommit = autocommit
     return connection
@@ -106,8 +108,3 @@ def transaction(role: Role) -> Iterator[psycopg.Connection]:
     """A connection whose block is one transaction: committed at its end, rolled back on an error, then closed."""
     with connect(role) as connection:
         yield connection
-
-
-def statement(text: str) -> LiteralString:
-    """Marks SQL read from our own annotated files as trusted; never pass it anything built from data."""
-    return cast(LiteralString, text)

@@ -1,7 +1,8 @@
 """The migration runner: numbered SQL files, each applied once, in one transaction, under one advisory lock.
 
-The files of a folder are applied in the order of their names. What was applied is kept in `winback.migration` with a checksum;
-an applied file that has changed since is refused, because two databases would then differ without anyone knowing.
+The files of a folder are applied in the order of their names. What was applied is kept in `winback.migration`
+with a checksum; an applied file that has changed since is refused, because two databases would
+then differ without anyone knowing.
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ from pathlib import Path
 
 import psycopg
 
-from warehouse.connect import MIGRATION_LOCK, Role, connect, statement
+from warehouse.connect import MIGRATION_LOCK, Role, connect
 from warehouse.errors import WinbackError
 
 _HOME = Path(__file__).resolve().parent.parent
-FOLDERS = (_HOME / "warehouse" / "migrations", _HOME / "outbox" / "migrations", _HOME / "events" / "migrations")
+FOLDERS = (
+    _HOME / "warehouse" / "migrations",
+    _HOME / "outbox" / "migrations",
+    _HOME / "events" / "migrations",
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,8 @@ class Applied:
 def migrate(folders: Sequence[Path] = FOLDERS) -> list[Applied]:
     """Applies what is missing and returns it; a second call returns an empty list.
 
-    Raises `WinbackError` naming the file when one fails (everything of this call is rolled back) or was edited after it was applied.
+    Raises `WinbackError` naming the file when one fails or was edited after it was applied; everything of
+    this call is then rolled back.
     """
     applied: list[Applied] = []
     with connect(Role.OWNER) as connection:
@@ -41,7 +47,7 @@ def migrate(folders: Sequence[Path] = FOLDERS) -> list[Applied]:
             "create table if not exists winback.migration"
             " (name text primary key, checksum text not null, applied_at timestamptz not null default now())"
         )
-        known = dict(connection.execute("select name, checksum from winback.migration").fetchall())
+        known: dict[str, str] = dict(connection.execute("select name, checksum from winback.migration").fetchall())
         for path in (path for folder in folders for path in sorted(folder.glob("*.sql"))):
             name = f"{path.parent.parent.name}/{path.name}"
             body = path.read_text()
@@ -60,6 +66,6 @@ def migrate(folders: Sequence[Path] = FOLDERS) -> list[Applied]:
 
 def _apply(connection: psycopg.Connection, name: str, body: str) -> None:
     try:
-        connection.execute(statement(body))
+        connection.execute(body)
     except psycopg.Error as error:
         raise WinbackError(f"Migration {name} failed: {str(error).strip()}\nNothing of it was kept.") from error

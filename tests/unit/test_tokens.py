@@ -1,0 +1,41 @@
+"""The signed tokens of links that leave the house."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from warehouse import tokens
+from warehouse.errors import WinbackError
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WINBACK_TOKEN_KEY", "a key of the test")
+
+
+def test_a_token_names_its_message() -> None:
+    message_id = uuid.uuid4()
+    assert tokens.read("unsubscribe", tokens.sign("unsubscribe", message_id)) == message_id
+
+
+def test_a_token_for_one_purpose_opens_no_other() -> None:
+    token = tokens.sign("unsubscribe", uuid.uuid4())
+    with pytest.raises(WinbackError):
+        tokens.read("preferences", token)
+
+
+@pytest.mark.parametrize("position", [0, 5, -2])
+def test_an_altered_token_is_refused(position: int) -> None:
+    token = list(tokens.sign("unsubscribe", uuid.uuid4()))
+    token[position] = "A" if token[position] != "A" else "B"
+    with pytest.raises(WinbackError):
+        tokens.read("unsubscribe", "".join(token))
+
+
+def test_a_token_of_another_installation_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = tokens.sign("unsubscribe", uuid.uuid4())
+    monkeypatch.setenv("WINBACK_TOKEN_KEY", "another key")
+    with pytest.raises(WinbackError):
+        tokens.read("unsubscribe", token)
