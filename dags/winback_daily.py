@@ -1,0 +1,101 @@
+"""# The daily win-back
+
+Finds who went quiet, decides what each of them is offered, validates that, and hands it to the senders.
+
+`ready` → `build` → `gate` → `approve` → `enqueue` → `dispatch` (one task a shard) → `verdict`, and `report` whatever happened.
+
+Each task runs one `winback` verb; copy its first log line into a shell to do the same by hand.
+
+* **The day** is `as_of` of the run's conf (`{"as_of": "2017-10-01"}`), otherwise the logical date in `WINBACK_TIMEZONE`.
+* **A failed run** is cleared and run again: nothing is decided, granted or sent twice. A missed day is caught up by the next ones.
+* **Red `verdict`**: the gate held a campaign's day, the others were served. The run's report and Data Docs say why.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+import pendulum
+from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk import DAG, task
+from airflow.timetables.trigger import CronTriggerTimetable
+from winback_alert import TeamAlert
+from winback_approval import Approval
+from winback_operator import WinbackOperator
+
+ZONE = os.environ.get("WINBACK_TIMEZONE", "America/New_York")
+START = os.environ.get("WINBACK_START", "2026-11-20")  # no earlier day is caught up on
+
+AS_OF = "{{ (dag_run.conf or {}).get('as_of') or (dag_run.logical_date or dag_run.run_after).astimezone(dag.timezone).date() }}"
+RUN = "{{ ti.xcom_pull(task_ids='build', key='run_id') }}"
+NOT_APPROVED = "{{ '' if 'Approve' in ti.xcom_pull(task_ids='approve', key='chosen_options') else '--not-approved' }}"
+
+with DAG(
+    dag_id="winback_daily",
+    doc_md=__doc__,
+    schedule=CronTriggerTimetable(os.environ.get("WINBACK_SCHEDULE", "0 5 * * *"), timezone=ZONE),
+    start_date=pendulum.parse(START, tz=ZONE),
+    catchup=True,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=20),
+    on_failure_callback=TeamAlert(),
+    default_args={
+        "retries": 3,
+        "retry_delay": timedelta(minutes=1),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=15),
+        "execution_timeout": timedelta(hours=1),
+    },
+    tags=["winback"],
+):
+    ready = WinbackOperator(
+        task_id="ready",
+        arguments=["ready", "--as-of", AS_OF],
+        doc_md="Campaign files are valid, and the loads are complete up to the start of the day. Waits up to six hours.",
+        retries=72,
+        retry_delay=timedelta(minutes=5),
+        retry_exponential_backoff=False,
+        execution_timeout=timedelta(minutes=5),
+    )
+    build = WinbackOperator(
+        task_id="build",
+        arguments=["build", "--as-of", AS_OF],
+        doc_md="One `dbt build`: cohorts, decisions, coupon allocations, the hand-off. Alerts the team when a pool runs dry.",
+    )
+    gate = WinbackOperator(
+        task_id="gate",
+        arguments=["gate", "--run", RUN, "--continue"],
+        doc_md="Great Expectations on the hand-off, campaign by campaign. Holds the day of a campaign that fails it.",
+    )
+    approve = Approval(
+        task_id="approve",
+        doc_md="Asks a person before a definition's first live run (`WINBACK_APPROVAL`: never, first, always). No answer: held.",
+    )
+    enqueue = WinbackOperator(
+        task_id="enqueue",
+        arguments=["enqueue", "--run", RUN, NOT_APPROVED],
+        returns="shards",
+        doc_md="Freezes decisions, coupon grants and messages in the outbox, in one transaction.",
+    )
+    dispatch = WinbackOperator.partial(
+        task_id="dispatch",
+        arguments=["dispatch", "--run", RUN],
+        doc_md="Sends what is due, one task a shard. A retry sends nothing twice.",
+        map_index_template="{{ task.shard }}",
+    ).expand(shard=enqueue.output)
+
+    @task(
+        doc_md="Fails the run where the gate held a campaign, after the others were served.", trigger_rule="none_failed"
+    )
+    def verdict(held: list[str]) -> None:
+        if held:
+            raise AirflowFailException(f"The gate held the day of: {', '.join(held)}. The report says why.")
+
+    report = WinbackOperator(
+        task_id="report",
+        arguments=["report", "--as-of", AS_OF],
+        doc_md="The page of the run. Always runs, and never turns a failed run green.",
+    ).as_teardown()
+
+    ready >> build >> gate >> approve >> enqueue >> dispatch >> verdict(gate.output["held"]) >> report

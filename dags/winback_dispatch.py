@@ -1,0 +1,42 @@
+"""# What is due, every 15 minutes
+
+Sends messages whose hour has come (the recipient's own morning, the end of quiet hours, a provider's "try later"),
+settles attempts whose outcome is unknown with what providers have told since, and cleans up tags.
+
+Safe beside `winback_daily` and beside itself: each message is claimed once.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+import pendulum
+from winback_alert import TeamAlert
+from winback_operator import WinbackOperator
+
+from airflow.sdk import DAG
+from airflow.timetables.trigger import CronTriggerTimetable
+
+ZONE = os.environ.get("WINBACK_TIMEZONE", "America/New_York")
+
+with DAG(
+    dag_id="winback_dispatch",
+    doc_md=__doc__,
+    schedule=CronTriggerTimetable("*/15 * * * *", timezone=ZONE),
+    start_date=pendulum.datetime(2026, 11, 1, tz=ZONE),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=2),
+    on_failure_callback=TeamAlert(),
+    tags=["winback"],
+):
+    WinbackOperator(
+        task_id="dispatch",
+        arguments=["dispatch"],
+        doc_md="One pass over what is due now. A retry sends nothing twice.",
+        retries=2,
+        retry_delay=timedelta(minutes=1),
+        retry_exponential_backoff=True,
+        execution_timeout=timedelta(hours=1),
+    )
