@@ -1,4 +1,4 @@
-"""A person's yes before a definition's first live run: Airflow's own human-in-the-loop operator, asked only when it matters."""
+"""A person's yes before a definition's first live run: Airflow's own human-in-the-loop operator."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ APPROVE, HOLD = "Approve", "Hold the day"
 class Approval(HITLOperator):
     """Waits for Approve or Hold in Airflow's UI; unanswered after `hours`, the day is held.
 
-    `WINBACK_APPROVAL`: `never`; `first` (default), where the gate's XCom names a campaign in `first_live`; `always`, for every live run.
-    `approve` in the run's conf (`winback run --approve`) is an answer given beforehand. A simulated run asks nobody.
+    `WINBACK_APPROVAL` says when it asks: `never`; `first` (default), where the gate's XCom names a campaign in
+    `first_live`; `always`, for every live run. A simulated run asks nobody, and `approve` in the run's conf
+    (`winback run --approve`) is an answer given beforehand.
     """
 
     def __init__(self, *, hours: float = 4.5, **kwargs: Any) -> None:
         super().__init__(
             **{
                 "subject": "Winback: may this day be sent?",
-                "body": "The gate let {{ ti.xcom_pull(task_ids='gate', key='request_count') }} messages pass. First live run of: "
-                "{{ ti.xcom_pull(task_ids='gate', key='first_live') | join(', ') or 'none' }}.\n\n"
+                "body": "The gate let {{ ti.xcom_pull(task_ids='gate', key='request_count') }} messages pass. "
+                "First live run of: {{ ti.xcom_pull(task_ids='gate', key='first_live') | join(', ') or 'none' }}.\n\n"
                 "Without an answer the day is held; its people are decided anew tomorrow.",
                 "options": [APPROVE, HOLD],
                 "defaults": HOLD,

@@ -2,13 +2,12 @@
 
 Finds who went quiet, decides what each of them is offered, validates that, and hands it to the senders.
 
-`ready` → `build` → `gate` → `approve` → `enqueue` → `dispatch` (one task a shard) → `verdict`, and `report` whatever happened.
+`ready` → `build` → `gate` → `approve` → `enqueue` → `dispatch` (one a shard) → `verdict`, and `report` in any case.
+Each task runs one `winback` verb: its first log line can be typed into a shell.
 
-Each task runs one `winback` verb; copy its first log line into a shell to do the same by hand.
-
-* **The day** is `as_of` of the run's conf (`{"as_of": "2017-10-01"}`), otherwise the logical date in `WINBACK_TIMEZONE`.
-* **A failed run** is cleared and run again: nothing is decided, granted or sent twice. A missed day is caught up by the next ones.
-* **Red `verdict`**: the gate held a campaign's day, the others were served. The run's report and Data Docs say why.
+* **The day** is `as_of` of the run's conf (`{"as_of": "2017-10-01"}`), otherwise the logical date in the DAG's zone.
+* **A failed run** is cleared and run again: nothing is decided, granted or sent twice. The next days make up for it.
+* **Red `verdict`**: the gate held a campaign's day, the others were served. The report and the Data Docs say why.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ import os
 from datetime import timedelta
 
 import pendulum
-from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk import DAG, task
+from airflow.sdk.exceptions import AirflowFailException
 from airflow.timetables.trigger import CronTriggerTimetable
 from winback_alert import TeamAlert
 from winback_approval import Approval
@@ -27,7 +26,8 @@ from winback_operator import WinbackOperator
 ZONE = os.environ.get("WINBACK_TIMEZONE", "America/New_York")
 START = os.environ.get("WINBACK_START", "2026-11-20")  # no earlier day is caught up on
 
-AS_OF = "{{ (dag_run.conf or {}).get('as_of') or (dag_run.logical_date or dag_run.run_after).astimezone(dag.timezone).date() }}"
+AT = "(dag_run.logical_date or dag_run.run_after).astimezone(dag.timezone)"
+AS_OF = f"{{{{ (dag_run.conf or {{}}).get('as_of') or {AT}.date() }}}}"
 RUN = "{{ ti.xcom_pull(task_ids='build', key='run_id') }}"
 NOT_APPROVED = "{{ '' if 'Approve' in ti.xcom_pull(task_ids='approve', key='chosen_options') else '--not-approved' }}"
 
@@ -52,7 +52,7 @@ with DAG(
     ready = WinbackOperator(
         task_id="ready",
         arguments=["ready", "--as-of", AS_OF],
-        doc_md="Campaign files are valid, and the loads are complete up to the start of the day. Waits up to six hours.",
+        doc_md="Campaign files are valid, loads complete up to the start of the day. Waits up to six hours.",
         retries=72,
         retry_delay=timedelta(minutes=5),
         retry_exponential_backoff=False,
@@ -61,7 +61,7 @@ with DAG(
     build = WinbackOperator(
         task_id="build",
         arguments=["build", "--as-of", AS_OF],
-        doc_md="One `dbt build`: cohorts, decisions, coupon allocations, the hand-off. Alerts the team when a pool runs dry.",
+        doc_md="One `dbt build`: cohorts, decisions, allocations, the hand-off. Alerts the team when a pool is dry.",
     )
     gate = WinbackOperator(
         task_id="gate",
@@ -70,7 +70,7 @@ with DAG(
     )
     approve = Approval(
         task_id="approve",
-        doc_md="Asks a person before a definition's first live run (`WINBACK_APPROVAL`: never, first, always). No answer: held.",
+        doc_md="Asks a person before a definition's first live run (`WINBACK_APPROVAL`). No answer: held.",
     )
     enqueue = WinbackOperator(
         task_id="enqueue",

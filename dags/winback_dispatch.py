@@ -12,11 +12,10 @@ import os
 from datetime import timedelta
 
 import pendulum
-from winback_alert import TeamAlert
-from winback_operator import WinbackOperator
-
 from airflow.sdk import DAG
 from airflow.timetables.trigger import CronTriggerTimetable
+from winback_alert import TeamAlert
+from winback_operator import WinbackOperator
 
 ZONE = os.environ.get("WINBACK_TIMEZONE", "America/New_York")
 

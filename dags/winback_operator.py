@@ -1,11 +1,12 @@
 """The one operator that the DAGs are made of: it runs a `winback` verb in a process of its own.
 
-`WINBACK_COMMAND` says how the command is called (default: the `winback` beside Airflow's Python), so Winback can live in
-another environment or image than Airflow. Whatever a task does can be typed into a shell.
+`WINBACK_COMMAND` says how the command is called (default: the `winback` beside Airflow's Python), so Winback can live
+in another environment or image than Airflow. Whatever a task does can be typed into a shell.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -17,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 from airflow.sdk import BaseOperator, Connection
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 
 CONNECTIONS = ("warehouse_default", "sendgrid_default", "twilio_default", "webpush_default", "alerts")
 """Handed to the process as `AIRFLOW_CONN_<ID>` where Airflow has them; nothing of them is rendered or logged."""
@@ -39,7 +40,7 @@ class WinbackOperator(BaseOperator):
 
     `arguments`: the verb and its options, templated; those that render to nothing are left out.
     `shard`: `i/n`, added as `--shard i/n`; a field of its own so that a task can be mapped over it.
-    `returns`: the key whose value is the task's return value (a list that the next task is mapped over); default: all of it.
+    `returns`: the key whose value is the task's return value (a list to map the next task over); default: all of it.
 
     Fails with the verb's own words. With `WINBACK_RETRIES=0` (a person at a terminal) nothing is tried again.
     """
@@ -63,8 +64,7 @@ class WinbackOperator(BaseOperator):
         lines: list[str] = []
         try:
             self._process = self._start(arguments)
-            assert self._process.stdout is not None
-            for line in self._process.stdout:
+            for line in self._process.stdout or ():
                 lines.append(line.rstrip())
                 self.log.info("%s", lines[-1])
             code = self._process.wait()
@@ -145,13 +145,11 @@ def _connections() -> dict[str, str]:
 
 
 def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # it ended in the meantime
         os.killpg(process.pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def _die_with_parent() -> None:
     """Linux: a verb whose task was killed outright is told to end, too (PR_SET_PDEATHSIG)."""
-    assert _LIBC is not None
-    _LIBC.prctl(1, signal.SIGTERM)
+    if _LIBC:
+        _LIBC.prctl(1, signal.SIGTERM)

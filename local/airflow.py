@@ -1,4 +1,4 @@
-"""Airflow on this machine: its home under `.local/airflow`, its metadata in the embedded server, configured by environment alone.
+"""Airflow on this machine: its home under `.local/airflow`, its metadata in the embedded server, all by environment.
 
 Whatever the user has already set in the environment stays as it is: a deployment's own Airflow is never overruled.
 """
@@ -28,7 +28,7 @@ def home() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment with what Airflow needs added. Starts the embedded server when the metadata lives there."""
+    """This process's environment with what Airflow needs. Starts the embedded server when the metadata lives there."""
     it = settings.read()
     folder = home()
     folder.mkdir(parents=True, exist_ok=True)
