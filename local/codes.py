@@ -1,0 +1,126 @@
+"""Coupon codes: made up for the sample, generated for a pool, or read from a marketer's CSV file."""
+
+from __future__ import annotations
+
+import csv
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import psycopg
+
+from local.seed import digest
+from warehouse.errors import WinbackError
+
+ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
+"""No 0 and O, no 1, I and L: codes are read aloud and typed."""
+LENGTH = 8
+MOST = 10_000_000
+_SHAPE = re.compile(r"[A-Za-z0-9_-]{4,40}")
+
+
+def prefix(promotion: str) -> str:
+    """What a promotion's generated codes begin with: `winback_discount10` -> `BACK10`."""
+    digits = re.search(r"\d+$", promotion)
+    return f"BACK{digits[0]}" if digits else "BACK"
+
+
+def sample_codes(promotion: str, count: int) -> Iterator[str]:
+    """The first `count` codes of the sample for this promotion; more of them begin with the same ones."""
+    for number in range(count):
+        value = int.from_bytes(digest("code", promotion, number)[:16], "big")
+        yield f"{prefix(promotion)}-{_letters(value)}"
+
+
+def generate(promotion: str, count: int) -> list[str]:
+    """`count` different codes that nobody can guess."""
+    made: set[str] = set()
+    while len(made) < count:
+        made.add(f"{prefix(promotion)}-{''.join(secrets.choice(ALPHABET) for _ in range(LENGTH))}")
+    return sorted(made)
+
+
+def _letters(value: int) -> str:
+    letters = ""
+    for _ in range(LENGTH):
+        value, position = divmod(value, len(ALPHABET))
+        letters += ALPHABET[position]
+    return letters
+
+
+def read_csv(path: Path) -> list[str]:
+    """The codes of a CSV file: its column `code`, or the first one where no line is a header; blank lines are passed over.
+
+    Raises `WinbackError` naming the line of a code that is there twice, empty, or not 4 to 40 letters, digits, - and _.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [(number, row) for number, row in _numbered(csv.reader(file)) if any(cell.strip() for cell in row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise WinbackError(f"{path} cannot be read as CSV in UTF-8: {error}. No code was loaded.") from error
+    column = 0
+    if rows and "code" in (header := [cell.strip().lower() for cell in rows[0][1]]):
+        column = header.index("code")
+        rows = rows[1:]
+    if not rows:
+        raise WinbackError(
+            f"{path} holds no code. Expected one code a line, or a column named `code`. Nothing was loaded."
+        )
+    first_line: dict[str, int] = {}
+    for number, row in rows:
+        code = row[column].strip() if column < len(row) else ""
+        if not _SHAPE.fullmatch(code):
+            raise WinbackError(
+                f"{path}, line {number}: {code!r} is not a code (4 to 40 letters, digits, - and _). "
+                "Correct the line and load the file again; no code was loaded."
+            )
+        if code in first_line:
+            raise WinbackError(
+                f"{path}, line {number}: the code {code!r} is already on line {first_line[code]}. A code belongs to "
+                "one person: remove one of the lines and load the file again; no code was loaded."
+            )
+        first_line[code] = number
+    return list(first_line)
+
+
+def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+    for row in reader:
+        yield reader.line_num, row  # type: ignore[attr-defined]
+
+
+def add(
+    connection: psycopg.Connection,
+    promotion: str,
+    codes: Sequence[str],
+    *,
+    loaded_at: datetime | None = None,
+    expires_at: datetime | None = None,
+    source: str = "the new codes",
+) -> int:
+    """Adds the codes to the promotion's pool and returns how many; the caller commits.
+
+    `loaded_at`: None for the database's time. Raises `WinbackError` naming a code that is in a pool already; then none
+    is added.
+    """
+    connection.execute("create temporary table new_code (position integer, code text) on commit drop")
+    with connection.cursor() as cursor, cursor.copy("copy new_code (position, code) from stdin") as copy:
+        for position, code in enumerate(codes, start=1):
+            copy.write_row((position, code))
+    taken = connection.execute(
+        "select n.code, c.promotion, count(*) over () from new_code n join raw.coupon_codes c using (code)"
+        " order by n.position limit 1"
+    ).fetchone()
+    if taken:
+        raise WinbackError(
+            f"{source}: the code {taken[0]!r} is in the pool of {taken[1]} already ({taken[2]} such codes in all). "
+            "A code belongs to one pool and one person: remove them and try again; no code was loaded."
+        )
+    connection.execute(
+        "insert into raw.coupon_codes (promotion, code, expires_at, loaded_at)"
+        " select %s, code, %s, coalesce(%s, clock_timestamp()) from new_code order by position",
+        [promotion, expires_at, loaded_at],
+    )
+    connection.execute("drop table new_code")
+    return len(codes)
