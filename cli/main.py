@@ -24,6 +24,7 @@ VERBS: tuple[str, ...] = (
     "db",
     "load",
     "run",
+    "airflow",
     "ready",
     "build",
     "gate",

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import json
+import logging
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.sdk import BaseNotifier, Connection
+from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 SMTP, WEBHOOK = "alerts_smtp", "alerts_webhook"
 
 
-class TeamAlert(BaseNotifier):
+def tell_team(context: Mapping[str, Any]) -> None:
     """Tells of a failed run by whatever exists of two connections: it names the run and the task, never a person.
 
     `alerts_smtp`: a mail server, with `from_email` and `to` in its extra. `alerts_webhook`: a URL as its host; it is
-    sent `{"text": ...}`.
+    sent `{"text": ...}`. That there is neither is said in the log.
     """
-
-    def notify(self, context: Mapping[str, Any]) -> None:
-        """Sends what the connections allow; that there is no way out is said in the log."""
-        run = context.get("run_id") or getattr(context.get("dag_run"), "run_id", "?")
-        failed = getattr(context.get("ti"), "task_id", "the run")
-        text = f"{context['dag'].dag_id}: {failed} failed ({context.get('reason') or 'no reason given'}), run {run}."
-        ways = [conn_id for conn_id, tell in ((SMTP, _mail), (WEBHOOK, _post)) if _tell(conn_id, tell, text)]
-        self.log.info("%s Told through: %s", text, ", ".join(ways) or f"nothing (no connection {SMTP} or {WEBHOOK})")
+    run = context.get("run_id") or getattr(context.get("dag_run"), "run_id", "?")
+    failed = getattr(context.get("ti"), "task_id", "the run")
+    text = f"{context['dag'].dag_id}: {failed} failed ({context.get('reason') or 'no reason given'}), run {run}."
+    ways = [conn_id for conn_id, tell in ((SMTP, _mail), (WEBHOOK, _post)) if _tell(conn_id, tell, text)]
+    logging.getLogger("airflow.task").info(
+        "%s Told through: %s", text, ", ".join(ways) or f"nothing (no connection {SMTP} or {WEBHOOK})"
+    )
 
 
 def _tell(conn_id: str, tell: Any, text: str) -> bool:

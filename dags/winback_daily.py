@@ -19,7 +19,7 @@ import pendulum
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.timetables.trigger import CronTriggerTimetable
-from winback_alert import TeamAlert
+from winback_alert import tell_team
 from winback_approval import Approval
 from winback_operator import WinbackOperator
 
@@ -39,7 +39,7 @@ with DAG(
     catchup=True,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=20),
-    on_failure_callback=TeamAlert(),
+    on_failure_callback=tell_team,
     default_args={
         "retries": 3,
         "retry_delay": timedelta(minutes=1),

@@ -14,7 +14,7 @@ from datetime import timedelta
 import pendulum
 from airflow.sdk import DAG
 from airflow.timetables.trigger import CronTriggerTimetable
-from winback_alert import TeamAlert
+from winback_alert import tell_team
 from winback_operator import WinbackOperator
 
 ZONE = os.environ.get("WINBACK_TIMEZONE", "America/New_York")
@@ -27,7 +27,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=2),
-    on_failure_callback=TeamAlert(),
+    on_failure_callback=tell_team,
     tags=["winback"],
 ):
     WinbackOperator(
