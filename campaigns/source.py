@@ -1,0 +1,112 @@
+"""A YAML file as plain values, with the line on which each of them stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+
+from campaigns.problems import Problems
+
+Place = tuple[str | int, ...]
+"""The way to a value: `("steps", 1, "event")`."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file that was read."""
+
+    file: Path
+    data: dict[str, Any]
+    lines: dict[Place, int]
+
+    def line(self, place: Place) -> int:
+        """The 1-based line of a key; of what encloses it where the key itself is not there."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+    def add(self, problems: Problems, place: Place, message: str) -> None:
+        """Notes a mistake at a place of this file."""
+        problems.add(self.file, self.line(place), key_of(place), message)
+
+
+def key_of(place: Place) -> str:
+    """`steps[1].event`: a place as a person would write it."""
+    text = ""
+    for part in place:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def read(file: Path, problems: Problems) -> Source | None:
+    """The file, or None where it cannot be read at all; duplicate keys are noted and reading goes on."""
+    yaml = YAML(typ="rt", pure=True)
+    yaml.allow_duplicate_keys = True
+    try:
+        text = file.read_text(encoding="utf-8")
+        root = yaml.compose(text)
+        data = _plain(yaml.load(text))
+    except OSError as error:
+        problems.add(file, 0, "", f"cannot be read: {error.strerror}.")
+        return None
+    except UnicodeDecodeError:
+        problems.add(file, 0, "", "is not UTF-8 text. Save it as UTF-8.")
+        return None
+    except YAMLError as error:
+        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+        what = (error.problem if isinstance(error, MarkedYAMLError) else None) or "it does not parse"
+        problems.add(file, mark.line + 1 if mark else 0, "", f"is not valid YAML: {what}.")
+        return None
+    if not isinstance(data, dict):
+        problems.add(file, 0, "", "expected a list of keys such as `campaign: winback`, found something else.")
+        return None
+    source = Source(file, data, dict(_places(root, ())))
+    for place, first, again in _duplicates(root, ()):
+        problems.add(file, again, key_of(place), f"this key was already given on line {first}; keep one of the two.")
+    return source
+
+
+def _plain(value: Any) -> Any:
+    """Without the parser's own types, which remember comments."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    for kind in (str, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
+def _places(node: Node | None, place: Place) -> Iterator[tuple[Place, int]]:
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            here = (*place, str(key.value))
+            yield here, key.start_mark.line + 1
+            yield from _places(value, here)
+    elif isinstance(node, SequenceNode):
+        for number, item in enumerate(node.value):
+            yield (*place, number), item.start_mark.line + 1
+            yield from _places(item, (*place, number))
+
+
+def _duplicates(node: Node | None, place: Place) -> Iterator[tuple[Place, int, int]]:
+    if isinstance(node, MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in seen:
+                yield (*place, name), seen[name], line
+            seen.setdefault(name, line)
+            yield from _duplicates(value, (*place, name))
+    elif isinstance(node, SequenceNode):
+        for number, item in enumerate(node.value):
+            yield from _duplicates(item, (*place, number))
