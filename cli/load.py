@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -62,8 +62,6 @@ def _pool(text: str) -> tuple[str, int]:
 
 
 def _utc(moment: datetime | None) -> datetime | None:
-    from datetime import UTC
-
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
@@ -81,11 +79,11 @@ def _load_sample(codes: dict[str, int]) -> dict[str, int]:
         added = loading.load(sample, keys_file, told)
     total = sum(added.values())
     seconds = time.monotonic() - began
-    typer.echo(
-        f"{total:,} rows added in {seconds:.0f} s, complete up to {complete_journey.COMPLETE_THROUGH:%Y-%m-%d %H:%M} UTC."
-        if total
-        else f"Nothing to add: the sample is there already ({seconds:.0f} s)."
-    )
+    if total:
+        until = f"{complete_journey.COMPLETE_THROUGH:%Y-%m-%d %H:%M} UTC"
+        typer.echo(f"{total:,} rows added in {seconds:.0f} s, complete up to {until}.")
+    else:
+        typer.echo(f"Nothing to add: the sample is there already ({seconds:.0f} s).")
     typer.echo(
         "Purchases and products are real; people, addresses, consents and codes are made up (see the tables' comments)."
     )

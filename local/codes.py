@@ -51,7 +51,7 @@ def _letters(value: int) -> str:
 
 
 def read_csv(path: Path) -> list[str]:
-    """The codes of a CSV file: its column `code`, or the first one where no line is a header; blank lines are passed over.
+    """The codes of a CSV file: its column `code`, or the first one where no line is a header. Blank lines do not count.
 
     Raises `WinbackError` naming the line of a code that is there twice, empty, or not 4 to 40 letters, digits, - and _.
     """

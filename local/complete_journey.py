@@ -227,7 +227,7 @@ def _engagements(sends: pd.DataFrame) -> pd.DataFrame:
     sent_at = sends["sent_at"].to_numpy().astype("datetime64[s]")
     mail = sends["campaign"].str.removeprefix("mailer-").astype(int).to_numpy() * 1_000_000_000
     ids: Ids = (
-        (mail + sends["contact_id"].astype(int) * 1000 + sends["sent_at"].dt.dayofyear).to_numpy().astype(np.uint64)
+        (mail + sends["contact_id"].astype(int) * 1000 + sends["sent_at"].dt.day_of_year).to_numpy().astype(np.uint64)
     )
     parts = []
     for name, kind, is_machine, share, longest in (

@@ -1,8 +1,8 @@
 """Copies a sample into the raw contract: all of it, or nothing.
 
-One transaction holds every row and, as its last statement, what `raw.loads` vouches for: a load that is killed leaves neither.
-Each table is copied beside the real one, and only rows whose key is missing are added: a second load adds nothing, and what
-the simulated shop has written since stays.
+One transaction holds every row and, at its end, what `raw.loads` vouches for: a load that is killed leaves neither.
+Each table is copied beside the real one, and only rows whose key is missing are added: a second load adds nothing, and
+what the simulated shop has written since stays.
 """
 
 from __future__ import annotations
@@ -99,9 +99,9 @@ def _refuse_strangers(connection: psycopg.Connection) -> None:
         ).fetchone()
         if stranger:
             raise WinbackError(
-                f"raw.{name} holds {stranger[1]} rows that are not of the sample data ({key} {stranger[0]!r} is one). The sample "
-                "is only loaded into a warehouse of its own: create an empty database, point WINBACK_DATABASE_URL at it and "
-                "load again. Nothing was changed."
+                f"raw.{name} holds {stranger[1]} rows that are not of the sample data ({key} {stranger[0]!r} is one). "
+                "The sample is only loaded into a warehouse of its own: create an empty database, point "
+                "WINBACK_DATABASE_URL at it and load again. Nothing was changed."
             )
 
 

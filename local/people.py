@@ -1,8 +1,8 @@
 """The people of the sample data. Every one of them is made up: the package has households and purchases, and no person.
 
 Names come from a list, e-mails are at example.com, phones in 555-01xx (both reserved for examples), push endpoints at
-push.example.com. A few rows are wrong on purpose, as in any real table: missing or malformed addresses and zones, consent
-that is not known, two contacts with one address. All of it was known before the year of purchases began.
+push.example.com. A few rows are wrong on purpose, as in any real table: missing or malformed addresses and zones,
+consent that is not known, two contacts with one address. All of it was known before the year of purchases began.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ from local.seed import Ids, choose, digest, draw, where, whole
 EMAIL_DOMAIN = "example.com"
 PUSH_HOST = "push.example.com"
 KNOWN_BY = np.datetime64("2016-12-31T00:00:00", "s")
-"""No contact was made or changed after this: a model that honours `updated_at` sees all of them on every day of 2017."""
+"""No contact was made or changed after this: whoever honours `updated_at` sees all of them on every day of 2017."""
 PAIRS = 16
 """Pairs of contacts that share an address: 8 an e-mail, 5 a phone, 3 both."""
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
-FIRST_NAMES = (
-    "Ada Alice Amelia Amir Ana Andre Anita Anna Antonio Aria Arjun Beatrice Ben Bianca Brandon Bruno Camila Carl Carmen "
-    "Chloe Claire Clara Connor Dana Daniel Darius David Deborah Diana Diego Dmitri Dolores Edith Eduardo Elena Eli Ella "
-    "Emma Eric Esther Ethan Eva Farah Felix Fiona Frank Gabriel George Gloria Grace Greg Hannah Harold Hassan Helen Henry "
-    "Hugo Ines Irene Isaac Isabel Ivan Jack Jamal James Jasmine Javier Jenna Joel Jonah Jose Josephine Julia Karen Keiko "
-    "Kevin Khalil Kim Kofi Laila Laura Leah Leo Liam Linda Lucas Lucia Luis Lydia Malik Marco Maria Martha Mateo Maya Mei "
-    "Miguel Mina Miriam Monica Nadia Naomi Nathan Nia Nina Noah Nora Oliver Olivia Omar Oscar Pablo Patricia Paul Peter "
-    "Priya Quinn Rachel Rafael Raj Rebecca Renee Rosa Ruby Ruth Samir Samuel Sara Sean Sofia Stella Susan Tara Teresa "
-    "Thomas Tomas Uma Valerie Vera Victor Vincent Wendy Will Xavier Yara Yusuf Zoe Álvaro Chloé Jürgen Zoë"
-).split()
+_FIRST_NAMES = """
+Ada Alice Amelia Amir Ana Andre Anita Anna Antonio Aria Arjun Beatrice Ben Bianca Brandon Bruno Camila Carl Carmen
+Chloe Claire Clara Connor Dana Daniel Darius David Deborah Diana Diego Dmitri Dolores Edith Eduardo Elena Eli Ella
+Emma Eric Esther Ethan Eva Farah Felix Fiona Frank Gabriel George Gloria Grace Greg Hannah Harold Hassan Helen Henry
+Hugo Ines Irene Isaac Isabel Ivan Jack Jamal James Jasmine Javier Jenna Joel Jonah Jose Josephine Julia Karen Keiko
+Kevin Khalil Kim Kofi Laila Laura Leah Leo Liam Linda Lucas Lucia Luis Lydia Malik Marco Maria Martha Mateo Maya Mei
+Miguel Mina Miriam Monica Nadia Naomi Nathan Nia Nina Noah Nora Oliver Olivia Omar Oscar Pablo Patricia Paul Peter
+Priya Quinn Rachel Rafael Raj Rebecca Renee Rosa Ruby Ruth Samir Samuel Sara Sean Sofia Stella Susan Tara Teresa
+Thomas Tomas Uma Valerie Vera Victor Vincent Wendy Will Xavier Yara Yusuf Zoe Álvaro Chloé Jürgen Zoë
+"""
+FIRST_NAMES = tuple(_FIRST_NAMES.split())
 
 REGIONS: tuple[tuple[str, str, int, tuple[int, ...]], ...] = (
     ("NY", "America/New_York", 34, (212, 315, 347, 516, 518, 585, 607, 631, 646, 716, 718, 845, 914, 917, 929)),

@@ -39,7 +39,7 @@ def purchase(
     coupon_code: str | None = None,
     discount_percent: int = 0,
 ) -> Order:
-    """The contact buys products they bought before, at `at` (aware). The caller commits; the same call twice is one order.
+    """The contact buys what they bought before, at `at` (aware). The caller commits; the same call twice is one order.
 
     Raises `WinbackError` for a contact that `raw.contacts` does not have.
     """
@@ -59,7 +59,7 @@ def purchase(
 
 
 def _lines(connection: psycopg.Connection, order: Order) -> None:
-    """Up to three products of the contact's own past; one without a past buys a bestseller's share in a single line."""
+    """Up to three products of the contact's own past; for one without a past the order has no lines."""
     connection.execute(
         """
         with favourites as (

@@ -1,0 +1,57 @@
+"""A marketer's file of coupon codes: read whole, or refused with the line that is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local import codes
+from warehouse.errors import WinbackError
+
+
+def test_generated_codes_are_different_and_have_no_letter_that_reads_like_a_digit() -> None:
+    made = codes.generate("winback_discount10", 2000)
+    assert len(set(made)) == 2000
+    assert all(code.startswith("BACK10-") for code in made)
+    assert not set("".join(code.removeprefix("BACK10-") for code in made)) & set("01OIL")
+
+
+def test_a_larger_sample_pool_begins_with_the_same_codes() -> None:
+    few = list(codes.sample_codes("winback_discount10", 5))
+    assert list(codes.sample_codes("winback_discount10", 50))[:5] == few
+
+
+def test_a_file_may_have_a_header_other_columns_blank_lines_and_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "codes.csv"
+    file.write_text("\ufeffnote,Code\nfirst,AAAA-1\n\nsecond, AAAA-2 \n", encoding="utf-8")
+    assert codes.read_csv(file) == ["AAAA-1", "AAAA-2"]
+
+
+def test_a_file_without_a_header_is_read_from_its_first_line(tmp_path: Path) -> None:
+    file = tmp_path / "codes.csv"
+    file.write_text("AAAA-1\nAAAA-2\n")
+    assert codes.read_csv(file) == ["AAAA-1", "AAAA-2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("code\nAAAA-1\n\nAAAA-2\nAAAA-1\n", "line 5: the code 'AAAA-1' is already on line 2"),
+        ("AAAA-1\nfree beer!\n", "line 2: 'free beer!' is not a code"),
+        ("note,code\nfirst\n", "line 2: '' is not a code"),
+        ("\n\n", "holds no code"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "codes.csv"
+    file.write_text(text)
+    with pytest.raises(WinbackError, match=r"codes\.csv") as refused:
+        codes.read_csv(file)
+    assert said in str(refused.value)
+    assert "loaded" in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WinbackError, match=r"missing\.csv cannot be read"):
+        codes.read_csv(tmp_path / "missing.csv")
