@@ -1,0 +1,170 @@
+"""What comes back: signed webhooks, posted when the sandbox's clock reaches them, again and again until they are taken.
+
+SendGrid posts batches, signed with ECDSA over timestamp and raw body ("Event Webhook security features"); Twilio posts a form for
+each status and each inbound text, signed with HMAC-SHA1 over URL and fields ("Webhooks security"). Both try again when the answer
+is not 2xx. The signed timestamp is the real time of posting; what happened when is in the simulated clock: SendGrid says so
+in each event, Twilio does not, so every post carries `X-Sandbox-Occurred-At` (ISO 8601), which no real provider sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import random
+import sqlite3
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import aiohttp
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from local.sandbox.core import Core
+from local.sandbox.keys import private_key
+
+BATCH = 500
+PARALLEL = 32
+TIMEOUT_SECONDS = 30
+BACK_OFF_SECONDS = (0.2, 0.5, 1, 2, 5, 10, 30, 60)
+"""Quicker than the providers (minutes, for 24 hours): a demo does not wait that long for a service that starts."""
+SUPPRESSING = {"bounce": "email", "unsubscribe": "email", "spamreport": "email", "stop": "sms"}
+
+
+def sign_sendgrid(private_raw: str, timestamp: str, body: bytes) -> str:
+    """X-Twilio-Email-Event-Webhook-Signature: base64 of the DER signature over timestamp and raw body."""
+    signature = private_key(private_raw).sign(timestamp.encode() + body, ec.ECDSA(hashes.SHA256()))
+    return base64.b64encode(signature).decode()
+
+
+def sign_twilio(token: str, url: str, form: Mapping[str, str]) -> str:
+    """X-Twilio-Signature: base64 of HMAC-SHA1 over the whole URL and every field, sorted by name."""
+    text = url + "".join(name + form[name] for name in sorted(form))
+    return base64.b64encode(hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()).decode()
+
+
+class Webhooks:
+    """The worker that posts what is due."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._dice = random.Random(1)  # noqa: S311 - shuffles webhooks on command
+        self._session: aiohttp.ClientSession | None = None
+
+    async def run(self) -> None:
+        """Posts until cancelled: woken by what is accepted and by the clock, and twice a second in real time."""
+        connector = aiohttp.TCPConnector(limit=PARALLEL)
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as self._session:
+            while True:
+                self._core.changed.clear()
+                if not await self.once():
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._core.changed.wait(), 0.2)
+
+    def pending(self) -> int:
+        """How many events are due by the clock and not taken yet."""
+        return int(
+            self._core.store.value(
+                "select count(*) from event where state = 'due' and due_at <= ?", (self._core.now(),)
+            )
+        )
+
+    async def once(self) -> bool:
+        """Posts one round of what is due; False when nothing was."""
+        due = self._core.store.rows(
+            "select event.*, message.recipient, message.channel from event join message using (seq)"
+            " where state = 'due' and due_at <= ? and retry_at <= ? order by due_at limit ?",
+            (self._core.now(), time.time(), BATCH),
+        )
+        if not due:
+            return False
+        for event in due:
+            self._remember(event)
+        shown = [
+            event for event in due if event["route"] == "shown" or self._core.events_url is None and not event["url"]
+        ]
+        self._taken(shown)
+        rest = [event for event in due if event not in shown]
+        faults = self._core.faults.met("webhook") if rest else []
+        kinds = {fault.kind for fault in faults}
+        for fault in faults:
+            if fault.kind == "latency":
+                await asyncio.sleep(fault.seconds or 0)
+        if "lose" in kinds:
+            self._taken(rest, "lost")
+            return True
+        if "reorder" in kinds:
+            self._dice.shuffle(rest)
+        await self._post_all(rest)
+        if "duplicate" in kinds:
+            await self._post_all(rest)
+        return True
+
+    def _remember(self, event: sqlite3.Row) -> None:
+        channel = SUPPRESSING.get(event["kind"])
+        if channel and not event["attempts"]:
+            self._core.store.suppress(channel, event["recipient"].lower(), event["kind"], event["due_at"])
+
+    async def _post_all(self, events: Sequence[sqlite3.Row]) -> None:
+        mails = [event for event in events if event["route"] == "sendgrid"]
+        forms = [event for event in events if event["route"] in ("twilio", "inbound")]
+        posts = [self._post_mails(mails)] if mails else []
+        await asyncio.gather(*posts, *(self._post_form(event) for event in forms))
+
+    async def _post_mails(self, events: Sequence[sqlite3.Row]) -> None:
+        body = json.dumps([json.loads(event["body"]) for event in events]).encode()
+        timestamp = str(int(time.time()))
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "SendGrid Event API",
+            "X-Twilio-Email-Event-Webhook-Timestamp": timestamp,
+            "X-Twilio-Email-Event-Webhook-Signature": sign_sendgrid(self._core.keys.webhook_private, timestamp, body),
+        }
+        await self._post(events, f"{self._core.events_url}/events/sendgrid", body, headers)
+
+    async def _post_form(self, event: sqlite3.Row) -> None:
+        from urllib.parse import urlencode
+
+        url = event["url"] or f"{self._core.events_url}/events/twilio" + (
+            "/inbound" if event["route"] == "inbound" else ""
+        )
+        form = json.loads(event["body"])
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
+            "User-Agent": "TwilioProxy/1.1",
+            "I-Twilio-Idempotency-Token": str(
+                uuid.uuid5(uuid.NAMESPACE_OID, f"{form['MessageSid']}{event['event_id']}")
+            ),
+            "X-Twilio-Signature": sign_twilio(self._core.keys.twilio_token, url, form),
+            "X-Sandbox-Occurred-At": datetime.fromtimestamp(event["due_at"], UTC).isoformat(),
+        }
+        await self._post([event], url, urlencode(form).encode(), headers)
+
+    async def _post(self, events: Sequence[sqlite3.Row], url: str, body: bytes, headers: Mapping[str, str]) -> None:
+        assert self._session is not None  # noqa: S101 - `run` made it
+        try:
+            async with self._session.post(url, data=body, headers=headers) as answer:
+                await answer.read()
+                taken = 200 <= answer.status < 300
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
+            taken = False
+        if taken:
+            self._taken(events)
+            return
+        tried = [(event["attempts"] + 1, event["event_id"]) for event in events]
+        now = time.time()
+        self._core.store.execute_many(
+            "update event set attempts = ?, retry_at = ? where event_id = ?",
+            [(count, now + BACK_OFF_SECONDS[min(count, len(BACK_OFF_SECONDS)) - 1], key) for count, key in tried],
+        )
+
+    def _taken(self, events: Sequence[sqlite3.Row], state: str = "taken") -> None:
+        self._core.store.execute_many(
+            "update event set state = ? where event_id = ?", [(state, it["event_id"]) for it in events]
+        )
