@@ -1,0 +1,179 @@
+"""`winback ready`: may this day be run? Files, tables and loads, before anything is built."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as wall_time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from warehouse.errors import WinbackError
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.sql import Composed
+
+NOT_YET = 75
+"""Exit code EX_TEMPFAIL: the day cannot be run yet. The DAG's task then tries again for six hours."""
+POLL_SECONDS = 15
+VOUCHED = ("orders", "contacts", "engagements")
+"""The tables whose loads must be complete up to the start of the day (DESIGN, section 4)."""
+NEWEST_ROW = timedelta(hours=24)
+"""Without `raw.loads`: how long before the start of the day the newest order may have been written."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb to the command."""
+
+    @app.command()
+    def ready(
+        as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The day, 2017-10-01.")],
+        wait: Annotated[int, typer.Option(min=0, help="How many seconds to wait for the loads.")] = 0,
+    ) -> None:
+        """Check that a day can be run: campaign files, tables and columns, loads complete up to its start.
+
+        Exits 75 when the loads are behind (try again later), 1 when something has to be mended. Changes nothing.
+        """
+        from cli import context
+
+        day, began = as_of.date(), time.monotonic()
+        start = start_of(day)
+        check_connections()
+        context.use_warehouse()
+        without = check_tables()
+        enqueued = check_day(day, start)
+        for table, words in without.items():
+            typer.echo(f"{table} is empty: {words}.")
+        if enqueued:
+            typer.echo(f"{day} was enqueued before: what was decided, granted or sent stays, nothing is done twice.")
+        while behind := loads_behind(start):
+            left = wait - (time.monotonic() - began)
+            if left <= 0:
+                sys.stdout.flush()
+                sys.stderr.write(f"winback: {day} cannot be run yet. Nothing was decided and nothing was sent.\n")
+                sys.stderr.write("".join(f"  {line}\n" for line in behind))
+                raise typer.Exit(NOT_YET)
+            typer.echo(f"Waiting ({left:.0f} s left): {behind[0]}")
+            time.sleep(min(POLL_SECONDS, left))
+        typer.echo(f"{day} can be run.")
+        context.result({"as_of": day, "enqueued_before": enqueued, "empty_tables": sorted(without)})
+
+
+def start_of(day: date) -> datetime:
+    """When the day begins in the campaigns' zone. Raises `WinbackError` naming all that is wrong in their files."""
+    from campaigns import definition
+    from warehouse import settings
+    from warehouse.clock import local_time
+
+    return local_time(day, wall_time(), definition.load_all(settings.read().campaigns).timezone)
+
+
+def check_connections() -> None:
+    """Raises `Misconfigured` when a connection is given that cannot be read."""
+    from warehouse import connections
+
+    for conn_id in (*connections.SENDERS, connections.ALERTS, connections.WAREHOUSE):
+        connections.find(conn_id)
+
+
+def check_tables() -> Mapping[str, str]:
+    """The empty optional tables and what is done without them. Raises `WinbackError` naming everything missing."""
+    from cli import raw_contract
+    from warehouse.connect import Role, transaction
+
+    where = _tables()
+    with transaction(Role.DBT) as connection:
+        if problems := raw_contract.missing(connection, where):
+            raise WinbackError(
+                "The warehouse does not hold what a run needs. Nothing was decided and nothing was sent.\n"
+                + "".join(f"  {problem}\n" for problem in problems)
+                + "`winback db migrate` makes missing tables; docs/BRING_YOUR_DATA.md says what goes into each column."
+            )
+        return raw_contract.empty(connection, where)
+
+
+def check_day(day: date, start: datetime) -> bool:
+    """Whether the day was enqueued before. Raises `WinbackError` when it has not begun yet."""
+    from warehouse.connect import Role, transaction
+
+    with transaction(Role.DBT) as connection:
+        now = _one(connection, "select clock_timestamp()")
+        if now < start:
+            raise WinbackError(
+                f"{day} lies in the future: it begins at {_minute(start)} and it is {_minute(now)}. "
+                "A day is run once it has begun. Nothing was decided and nothing was sent."
+            )
+        return bool(
+            _one(
+                connection,
+                "select exists (select from outbox.run_day join outbox.run using (run_id)"
+                " where as_of = %s and state = 'enqueued')",
+                day,
+            )
+        )
+
+
+def loads_behind(needed: datetime) -> list[str]:
+    """One sentence for each table whose load does not reach `needed`; empty when the day can be run.
+
+    Where `raw.loads` has no row at all, the newest order's age is taken instead.
+    """
+    from warehouse.connect import Role, transaction
+
+    where = _tables()
+    with transaction(Role.DBT) as connection:
+        query = _from("select table_name, complete_through from {}", where["loads"])
+        through: dict[str, datetime] = dict(connection.execute(query).fetchall())
+        if not through:
+            return _old_orders(connection, where["orders"], needed)
+        behind = []
+        for table in VOUCHED:
+            if table in through and through[table] < needed:
+                behind.append(
+                    f"{table} is complete up to {_minute(through[table])}, needed is {_minute(needed)}: finish the "
+                    "load and update raw.loads."
+                )
+            elif table not in through and _one(connection, _from("select exists (select from {})", where[table])):
+                behind.append(
+                    f"raw.loads says nothing about {table}: let its loader write up to when it is complete there."
+                )
+        return behind
+
+
+def _old_orders(connection: Connection, orders: tuple[str, str], needed: datetime) -> list[str]:
+    newest = _one(connection, _from("select max(updated_at) from {}", orders))
+    if newest is None:
+        return [f"{'.'.join(orders)} is empty: load the orders first."]
+    if newest >= needed - NEWEST_ROW:
+        return []
+    return [
+        f"the newest row of {'.'.join(orders)} is of {_minute(newest)}, more than "
+        f"{NEWEST_ROW.total_seconds() / 3600:.0f} hours before the day begins: load the orders, or let the loader "
+        "vouch for quiet days in raw.loads."
+    ]
+
+
+def _tables() -> Mapping[str, tuple[str, str]]:
+    from cli import raw_contract
+    from warehouse import settings
+
+    return raw_contract.names(settings.read().home / "dbt_project")
+
+
+def _from(query: str, table: tuple[str, str]) -> Composed:
+    from psycopg import sql
+
+    return sql.SQL(query).format(sql.Identifier(*table))
+
+
+def _one(connection: Connection, query: str | Composed, *values: object) -> Any:
+    row = connection.execute(query, values).fetchone()
+    return row[0] if row else None
+
+
+def _minute(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
