@@ -43,7 +43,7 @@ def purchase(
 
     Raises `WinbackError` for a contact that `raw.contacts` does not have.
     """
-    if not connection.execute("select from raw.contacts where contact_id = %s", [contact_id]).fetchone():
+    if connection.execute("select 1 from raw.contacts where contact_id = %s", [contact_id]).fetchone() is None:
         raise WinbackError(f"raw.contacts has no contact {contact_id!r}: nobody can buy as them. Nothing was written.")
     name = digest("simulated order", contact_id, at.isoformat(), coupon_code)
     total = (_TOTALS[name[0] % len(_TOTALS)] * (100 - discount_percent) / 100).quantize(Decimal("0.01"))
@@ -90,7 +90,7 @@ def cancel(connection: psycopg.Connection, order_id: str, at: datetime) -> None:
 
 def redeem(connection: psycopg.Connection, contact_id: str, code: str, at: datetime, *, percent: int) -> Order:
     """The contact uses a code they were granted, `percent` off. Raises `WinbackError` when no pool has the code."""
-    if not connection.execute("select from raw.coupon_codes where code = %s", [code]).fetchone():
+    if connection.execute("select 1 from raw.coupon_codes where code = %s", [code]).fetchone() is None:
         raise WinbackError(
             f"No pool in raw.coupon_codes has the code {code!r}: it cannot be redeemed. Nothing was written."
         )
