@@ -18,6 +18,7 @@ orders_after as (
         orders.currency,
         orders.total,
         case
+            when orders.updated_at > clock.reporting_at then 0
             when orders.status = 'refunded' then coalesce(orders.refunded_total, orders.total)
             else coalesce(orders.refunded_total, 0)
         end as refunded,
@@ -32,7 +33,7 @@ orders_after as (
             and orders.ordered_at > messages.accepted_at
             and orders.ordered_at <= clock.reporting_at
             and orders.ordered_at < messages.accepted_at + interval '{{ var("report_return_days", 30) }} days'
-            and orders.status <> 'cancelled'
+            and (orders.status <> 'cancelled' or orders.updated_at > clock.reporting_at)
     left join lateral (
         select max(event.occurred_at) as clicked_at
         from {{ source('events', 'engagement_event') }} as event

@@ -40,7 +40,7 @@ grants as (
         cross join {{ ref('int_reports__clock') }} as clock
         where
             orders.coupon_code = grants.code
-            and orders.status <> 'cancelled'
+            and (orders.status <> 'cancelled' or orders.updated_at > clock.reporting_at)
             and orders.ordered_at >= grants.granted_at
             and orders.ordered_at <= clock.reporting_at
             and grants.released_at is null

@@ -45,7 +45,7 @@ final as (
                 and orders.ordered_at > entries.entered_at
                 and orders.ordered_at <= clock.reporting_at
                 and orders.ordered_at < entries.entered_at + interval '{{ var("report_return_days", 30) }} days'
-                and orders.status <> 'cancelled'
+                and (orders.status <> 'cancelled' or orders.updated_at > clock.reporting_at)
         ) as has_bought
     ) as purchases
     group by entries.campaign, entries.arm, entries.as_of

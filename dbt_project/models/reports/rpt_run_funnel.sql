@@ -1,5 +1,5 @@
 with decisions as (
-    select * from {{ source('outbox', 'decision') }}
+    select * from {{ ref('int_reports__decisions') }}
 ),
 
 final as (
@@ -11,6 +11,7 @@ final as (
         reason,
         mode,
         count(*) as contacts,
+        count(*) filter (where is_standing) as standing_contacts,
         as_of
     from decisions
     group by run_id, campaign, step, decision, reason, mode, as_of

@@ -48,7 +48,6 @@ final as (
         runs.target,
         runs.detail,
         runs.verdict,
-        -- Since the database shows a run's rows in one campaign zone only, the bundle's first one speaks for the page.
         coalesce(zones.timezone, 'UTC') as timezone,
         coalesce(days.days, 0) as days,
         runs.request_count,
@@ -66,6 +65,7 @@ final as (
         coalesce(messages.skipped, 0) as skipped,
         coalesce(messages.expired, 0) as expired,
         runs.verdict @? '$.*.result ? (@ == "held")' as is_held,
+        coalesce(sample.has_made_up_people, false) as has_made_up_people,
         days.first_as_of,
         days.last_as_of,
         runs.clock,
@@ -84,6 +84,16 @@ final as (
         order by (campaign.body ->> 'priority')::integer, member.key
         limit 1
     ) as zones on true
+    -- Addresses under example.com are reserved (RFC 2606): nobody has one. A few of the run's people tell.
+    left join lateral (
+        select bool_or(contacts.email ilike '%@example.com') as has_made_up_people
+        from (
+            select contact_id from {{ source('outbox', 'decision') }} as decision
+            where decision.run_id = runs.run_id
+            limit 20
+        ) as asked
+        inner join {{ source('raw', 'contacts') }} as contacts on contacts.contact_id = asked.contact_id
+    ) as sample on true
 )
 
 select * from final

@@ -1,0 +1,75 @@
+"""`winback report`: the pages a marketer reads, and their summary on the terminal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from cli import context
+
+DAYS = ["%Y-%m-%d"]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb to the command."""
+
+    @app.command()
+    def report(
+        run: Annotated[UUID | None, typer.Option(help="Only this run's page.")] = None,
+        as_of: Annotated[datetime | None, typer.Option(help="Only the pages of this day's runs.", formats=DAYS)] = None,
+        first: Annotated[
+            datetime | None, typer.Option("--from", help="The page over the days begins with this one.", formats=DAYS)
+        ] = None,
+        last: Annotated[
+            datetime | None, typer.Option("--to", help="The page over the days ends with this one.", formats=DAYS)
+        ] = None,
+        out: Annotated[Path | None, typer.Option(help="Folder for the pages.  [default: .local/reports]")] = None,
+    ) -> None:
+        """Write the report: a page for each run, and one over the days (.local/reports/index.html).
+
+        Without options: of every run there is. It also works for a run that failed or that the gate held back. It reads
+        what dbt, the outbox and the webhooks recorded, as an analyst, and changes nothing.
+        """
+        from reports import publish, render, terminal
+        from warehouse import settings
+
+        context.use_warehouse()
+        local = settings.read().local
+        choice = publish.Choice(
+            run_id=run,
+            as_of=as_of.date() if as_of else None,
+            first=first.date() if first else None,
+            last=last.date() if last else None,
+        )
+        folder = out or local / "reports"
+        done = publish.publish(choice, folder, render.Links(data_docs=_data_docs(local, folder), inbox=_inbox()))
+        terminal.show(done)
+        context.result(
+            {
+                "index": str(done.index),
+                "pages": [str(path) for path in done.pages.values()],
+                "people_reached": done.page.headline["people_reached"],
+                "people_came_back": done.page.headline["people_came_back"],
+                "orders": done.page.headline["orders"],
+            }
+        )
+
+
+def _data_docs(local: Path, folder: Path) -> str | None:
+    """The gate's Data Docs, from the pages' folder, where they were written on this machine."""
+    import os
+
+    page = local / "data_docs" / "index.html"
+    return os.path.relpath(page, folder) if page.exists() else None
+
+
+def _inbox() -> str | None:
+    """The running sandbox's inbox; None where none runs."""
+    from local.sandbox import server
+
+    handle = server.running()
+    return handle.inbox_url if handle else None

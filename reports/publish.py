@@ -1,0 +1,86 @@
+"""Writes the pages that were asked for and says what it wrote."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from reports import read, render
+from reports.read import Page, Row
+from warehouse.errors import WinbackError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which pages are asked for; nothing given: all of them."""
+
+    run_id: uuid.UUID | None = None
+    """This run's page."""
+    as_of: date | None = None
+    """The pages of this day's runs."""
+    first: date | None = None
+    """The page over the days begins here, and only runs from here on get a page."""
+    last: date | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was written."""
+
+    index: Path
+    """The page over the days."""
+    pages: Mapping[uuid.UUID, Path]
+    """The pages of runs written by this call, by run."""
+    page: Page
+    """The numbers asked for: of the one run, or over the days."""
+    runs: Sequence[Row] = field(repr=False)
+
+
+def publish(choice: Choice, folder: Path, links: render.Links) -> Published:
+    """Writes the pages of the chosen runs and the page over the days into `folder`.
+
+    Raises `WinbackError` when there is no such run or day, or no `reports` schema yet; nothing is written then.
+    """
+    with read.analyst() as connection:
+        read.require_reports(connection)
+        within = read.runs(connection, choice.first, choice.last)
+        chosen = _choose(within, choice)
+        numbers = {run["run_id"]: read.page(connection, [run], one_run=True) for run in chosen}
+        over_days = read.page(connection, within, one_run=False)
+    written: dict[uuid.UUID, Path] = {}
+    for run in chosen:
+        path = folder / render.file_name(run)
+        render.write(path, render.run_page(numbers[run["run_id"]], links))
+        written[run["run_id"]] = path
+    there = {run["run_id"]: render.file_name(run) for run in within if (folder / render.file_name(run)).exists()}
+    index = folder / render.INDEX
+    render.write(index, render.days_page(over_days, links, there))
+    one = choice.run_id or choice.as_of
+    return Published(index, written, numbers[chosen[-1]["run_id"]] if one else over_days, chosen)
+
+
+def _choose(within: Sequence[Row], choice: Choice) -> Sequence[Row]:
+    if choice.run_id:
+        chosen = [run for run in within if run["run_id"] == choice.run_id]
+        wanted = f"run {choice.run_id}"
+    elif choice.as_of:
+        chosen = [
+            run for run in within if run["first_as_of"] and run["first_as_of"] <= choice.as_of <= run["last_as_of"]
+        ]
+        wanted = f"run of {choice.as_of}"
+    else:
+        chosen, wanted = list(within), f"run{_stretch(choice)}"
+    if not chosen:
+        days = sorted({run["last_as_of"] for run in within if run["last_as_of"]})
+        known = f"It knows runs from {days[0]} to {days[-1]}." if days else "`winback run --as-of D` makes one."
+        raise WinbackError(f"The ledger has no {wanted}. {known} No page was written.")
+    return chosen
+
+
+def _stretch(choice: Choice) -> str:
+    if choice.first and choice.last:
+        return f" from {choice.first} to {choice.last}"
+    return f" since {choice.first}" if choice.first else f" until {choice.last}" if choice.last else ""

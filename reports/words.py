@@ -1,0 +1,161 @@
+"""The words for codes: every reason, state and event that a page or `explain` may meet, said to somebody who never saw the code.
+
+Reasons are DESIGN section 6's. A code without words is shown as it is, with its underscores taken out, rather than hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why somebody was not written to."""
+
+    title: str
+    """A few words, for a table."""
+    sentence: str
+    """What it means and, where something can be done, what."""
+
+
+REASONS: Mapping[str, Reason] = {
+    # skips
+    "no_email_consent": Reason(
+        "No consent to e-mail", "They did not agree to marketing e-mail, or nobody knows that they did. Unknown is a no."
+    ),
+    "no_sms_consent": Reason("No consent to texts", "They did not agree to marketing texts, or took it back."),
+    "no_reachable_channel": Reason(
+        "No way to reach them", "None of the step's channels leads to them: no address, no number, or no browser that takes notifications."
+    ),
+    "invalid_address": Reason(
+        "Address unusable", "The e-mail address, phone number or time zone on file is malformed. Correct it in the shop's data."
+    ),
+    "suppressed": Reason(
+        "On the stop list", "They unsubscribed, complained, wrote STOP, or their address bounced for good. They are not written to again."
+    ),
+    "same_person": Reason(
+        "Same person as another contact", "Another contact with the same address or phone is the one written to, so that one person is not written to twice."
+    ),
+    "purchased_since": Reason("Bought in the meantime", "They came back by themselves before the message was due."),
+    "active_again": Reason("Active again", "They opened, clicked, visited or bought in the meantime, which ends the campaign for them."),
+    "already_messaged": Reason("Already had this message", "This step was sent to them before, for the same absence. It is never sent twice."),
+    "too_late": Reason("Too late", "The day it was due has passed by more than the campaign allows, so it would no longer make sense."),
+    "before_live": Reason("Due before the campaign went live", "Nothing is sent for a day before the campaign's first live day."),
+    "step_disabled": Reason("Step switched off", "The campaign file has this step, or the whole campaign, switched off."),
+    # holds
+    "pool_dry": Reason("No code left", "The promotion has no code to give. They wait until codes are loaded, and are dropped when that takes too long."),
+    "frequency_cap": Reason("Written to enough for now", "They had as many marketing messages lately as the caps allow, from all systems. They are tried again tomorrow."),
+    "outranked": Reason("Another campaign goes first", "A campaign of higher priority writes to them today. They are tried again tomorrow."),
+    "gate_failed": Reason("Held back by the gate", "The day's batch did not pass its checks, so nothing of this campaign was sent. They are tried again tomorrow."),
+    "not_approved": Reason("Not approved", "Somebody had to approve this day and nobody did in time. They are tried again tomorrow."),
+    # holdout
+    "holdout": Reason("Left alone to compare with", "A fixed share of people is never written to, so that one can tell what the campaign itself brings."),
+    # at the last moment
+    "not_live": Reason("Campaign not live", "The campaign ran in shadow: it decided, and sent nothing."),
+    "expired": Reason("Not sent in time", "Every hour in which it might have been sent had passed."),
+    "quiet_hours": Reason("Quiet hours", "It was night where they are until the message made no sense any more."),
+    "coupon_expired": Reason("Code no longer valid", "The code would have been worthless by the time it arrived."),
+    "coupon_released": Reason("Code taken back", "The code it was to carry had gone back to its pool."),
+    "skipped": Reason("Stopped at the last moment", "Something had changed between the decision and the sending."),
+}  # fmt: skip
+
+KINDS: Mapping[str, str] = {
+    "skip": "Left out",
+    "hold": "Put off, tried again the next day",
+    "holdout": "Left alone to compare with",
+    "stopped": "Stopped at the last moment",
+}
+
+STAGES: Mapping[str, str] = {
+    "evaluated": "Looked at",
+    "send": "To be written to",
+    "accepted": "Handed over",
+    "delivered": "Delivered",
+    "opened": "Opened by a person",
+    "clicked": "Clicked",
+    "came_back": "Came back",
+}
+
+CHANNELS: Mapping[str, str] = {"email": "e-mail", "sms": "text", "webpush": "web push"}
+
+MESSAGE_STATES: Mapping[str, str] = {
+    "planned": "is waiting for its hour",
+    "sending": "is with the provider right now",
+    "accepted": "was handed over to the provider",
+    "rejected": "was refused by the provider",
+    "in_doubt": "may or may not have left; it is never sent again by itself",
+    "skipped": "was stopped at the last moment",
+    "expired": "was not sent in time",
+}
+
+RUN_STATES: Mapping[str, str] = {
+    "building": "did not finish: it ended while the day was being worked out",
+    "built": "did not finish: it ended before the gate had judged it",
+    "validated": "did not finish: it ended after the gate and before anything was handed over for sending",
+    "enqueued": "finished: decisions, codes and messages are on record",
+    "failed": "failed: nothing was handed over for sending",
+    "abandoned": "was given up: another run took over after it had gone silent",
+}
+
+ALERTS: Mapping[str, str] = {
+    "pool_dry": "No codes left",
+    "pool_low": "Codes running low",
+    "gate_failed": "Held back by the gate",
+    "run_failed": "The run failed",
+}
+
+ALERT_STATES: Mapping[str, str] = {
+    "planned": "not sent yet",
+    "sending": "being sent",
+    "accepted": "sent to the team",
+    "rejected": "refused by the provider: nobody was told",
+    "in_doubt": "may not have arrived",
+}
+
+CREDITS: Mapping[str | None, str] = {
+    "click": "after a click",
+    "open": "after opening",
+    "push_click": "after clicking the push",
+    None: "bought since, without a click or an open in time",
+}
+
+
+def plain(code: str) -> str:
+    """A code as words: `no_email_consent` -> `No email consent`."""
+    return code.replace("_", " ").capitalize()
+
+
+def reason(code: str | None) -> Reason:
+    """The words for a reason; a code nobody has written words for yet is shown, not hidden."""
+    if code is None:
+        return Reason("No reason given", "The decision carries no reason.")
+    return REASONS.get(code) or Reason(plain(code), f"Decided for the reason {code!r}.")
+
+
+def channel(code: str) -> str:
+    """`sms` -> `text`."""
+    return CHANNELS.get(code, code)
+
+
+def step(row: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]] | None = None) -> str:
+    """A step as its condition: `30 days after the last purchase`, `3 days after opening "It has been a while"`.
+
+    `row` and `steps` (by key) are rows of `rpt_steps`.
+    """
+    if row.get("trigger") == "event":
+        parent = (steps or {}).get(row["after_step"])
+        what = (
+            f"the message of {parent['after_days']} days" if parent and parent.get("after_days") else row["after_step"]
+        )
+        verb = {"opened": "opening", "clicked": "clicking"}.get(
+            row["event"], plain(row["event"] or "event").lower() + ":"
+        )
+        return f"{_days(row['wait_days'])} after {verb} {what}"
+    since = "after the last purchase" if row.get("clock_kind") == "last_purchase" else "without any activity"
+    return f"{_days(row['after_days'])} {since}" if row.get("after_days") is not None else str(row["step"])
+
+
+def _days(count: int | None) -> str:
+    return "at once" if not count else "1 day" if count == 1 else f"{count} days"
