@@ -1,0 +1,312 @@
+"""`make demo`: the whole product on a year of real purchases, on this machine, without accounts.
+
+Loads the sample data, runs the real DAG for six days of October 2017, lets made-up customers answer, and fails unless everything that it
+promises to show was there. It ends with three doors: for the marketer, the analyst, the data engineer.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+from rich.console import Console
+from rich.table import Table
+
+from local import postgres
+from warehouse import settings
+from warehouse.errors import Misconfigured, WinbackError
+
+FIRST_DAY, DRY_DAY, REFILLED_DAY, LAST_DAY = date(2017, 10, 1), date(2017, 10, 3), date(2017, 10, 4), date(2017, 10, 6)
+SMALL_POOL = 9
+"""Codes of winback_discount10 at the start: fewer than the first three days ask for."""
+REFILL = 200
+
+MARK = "winback demo: made-up people on real purchases; `make demo` may make this database anew"
+
+console = Console(highlight=False)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One thing the demo promises: `query` counts how often it happened."""
+
+    what: str
+    query: str
+
+
+PROMISES = (
+    Shown(
+        "recommendation e-mails accepted",
+        "select count(*) from outbox.message where step = 'day30' and accepted_channel = 'email'",
+    ),
+    Shown(
+        "texts with a code accepted",
+        "select count(*) from outbox.message where step = 'day60' and accepted_channel = 'sms'",
+    ),
+    Shown(
+        "e-mails with a code accepted",
+        "select count(*) from outbox.message where step = 'day90' and state = 'accepted'",
+    ),
+    Shown(
+        "follow-up pushes accepted, three days after a person's open",
+        "select count(*) from outbox.message where step = 'day30_push' and accepted_channel = 'webpush'",
+    ),
+    Shown(
+        "contacts held because a pool was dry",
+        "select count(distinct contact_id) from outbox.decision where decision = 'hold' and reason = 'pool_dry'",
+    ),
+    Shown(
+        "alerts to the team about it",
+        "select count(*) from outbox.notice where kind = 'pool_dry' and state = 'accepted'",
+    ),
+    Shown(
+        "held contacts served after the refill",
+        """
+        select count(distinct held.contact_id) from outbox.decision held
+        join outbox.message sent using (contact_id, campaign, step, episode_on)
+        where held.reason = 'pool_dry' and sent.state = 'accepted' and sent.as_of > held.as_of
+        """,
+    ),
+    Shown(
+        "messages cancelled by a purchase between decision and sending",
+        "select count(*) from outbox.message where state = 'skipped' and reason = 'purchased_since'",
+    ),
+    Shown(
+        "suppressed contacts left alone",
+        "select count(distinct contact_id) from outbox.decision where decision = 'skip' and reason = 'suppressed'",
+    ),
+    Shown("held-out contacts", "select count(distinct contact_id) from outbox.decision where decision = 'holdout'"),
+    Shown(
+        "machine opens that did not count",
+        """
+        select count(distinct machine.message_id) from events.engagement_event machine
+        where machine.kind = 'opened' and machine.is_machine and not exists (
+            select from events.engagement_event person
+            where person.message_id = machine.message_id and not person.is_machine
+        )
+        """,
+    ),
+    Shown(
+        "codes redeemed",
+        """
+        select count(*) from raw.orders o
+        join outbox.coupon_grant g on g.code = o.coupon_code and o.ordered_at > g.granted_at
+        """,
+    ),
+)
+
+MUST_NOT = (
+    Shown(
+        "contacts messaged twice for one step of one episode",
+        """
+        select count(*) from (
+            select from outbox.attempt where outcome in ('accepted', 'unknown') group by message_id having count(*) > 1
+        ) twice
+        """,
+    ),
+    Shown(
+        "decisions that do not add up",
+        "select count(*) from outbox.decision where decision not in ('send', 'hold', 'skip', 'holdout')",
+    ),
+    Shown("messages in doubt at the end", "select count(*) from outbox.message where state in ('sending', 'in_doubt')"),
+)
+
+
+def main() -> int:
+    """Runs the demo. Returns 0 when everything it promises was shown, otherwise 1."""
+    if settings.read().database_url:
+        raise WinbackError(
+            "WINBACK_DATABASE_URL is set: the demo makes its database anew and will not do that to yours. "
+            "Unset it for this command. Nothing was changed."
+        )
+    began = time.monotonic()
+    console.rule("[bold]Winback: six days of bringing customers back")
+    console.print(
+        "The purchases are real (the Complete Journey study, 2017); people, addresses and codes are made up, "
+        "and nothing leaves this machine.\n"
+    )
+    with _step("Start PostgreSQL and make the warehouse"):
+        url = _fresh_warehouse()
+    with _step("Load a year of purchases"):
+        _winback("load", "complete-journey", "--codes", f"winback_discount10={SMALL_POOL}")
+    with _step(f"Run {FIRST_DAY} to {DRY_DAY} through Airflow"):
+        _suppress_somebody(url)
+        _winback("run", "--as-of", str(FIRST_DAY), "--to", str(DRY_DAY))
+    with _step("Customers answer, and marketing refills the dry pool"):
+        _customers_redeem(url)
+        _winback(
+            *("load", "codes", "winback_discount10", str(REFILL)),
+            *("--loaded-at", f"{DRY_DAY}T22:00:00"),
+        )
+    with _step(f"Run {REFILLED_DAY} to {LAST_DAY} through Airflow"):
+        _winback("run", "--as-of", str(REFILLED_DAY), "--to", str(LAST_DAY))
+    with _step("Write the report over all days"):
+        _winback("report", "--from", str(FIRST_DAY), "--to", str(LAST_DAY))
+    missing = _show_promises(url)
+    _show_doors(url)
+    console.print(f"\nThe demo took {(time.monotonic() - began) / 60:.1f} minutes.")
+    for what in missing:
+        console.print(f"[bold red]Not shown:[/] {what}")
+    return 1 if missing else 0
+
+
+@contextmanager
+def _step(title: str) -> Iterator[None]:
+    began = time.monotonic()
+    console.rule(f"[bold]{title}", align="left")
+    yield
+    console.print(f"[dim]{title}: {time.monotonic() - began:.0f} s[/]\n")
+
+
+def _winback(*arguments: str) -> None:
+    """One `winback` verb, its output shown. Raises `WinbackError` when it fails."""
+    console.print(f"[dim]$ winback {' '.join(arguments)}[/]")
+    sys.stdout.flush()
+    command = Path(sys.executable).with_name("winback")
+    if code := subprocess.run([str(command), *arguments], check=False).returncode:
+        raise WinbackError(f"`winback {' '.join(arguments)}` ended with {code}; what it said stands above.")
+
+
+def _fresh_warehouse() -> str:
+    """The URL of the demo's database, made anew when an earlier demo left one. Anybody else's is refused."""
+    server = postgres.ensure()
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        row = connection.execute(
+            "select shobj_description(oid, 'pg_database') from pg_database where datname = %s", [postgres.WAREHOUSE]
+        ).fetchone()
+        with psycopg.connect(server.url()) as warehouse:
+            is_empty = warehouse.execute("select to_regclass('outbox.run') is null").fetchone() == (True,)
+        if row and row[0] != MARK and not is_empty:
+            raise WinbackError(
+                "The embedded warehouse holds work that is not the demo's, and the demo would make it anew. Set "
+                "WINBACK_LOCAL to an empty folder for this command. Nothing was changed."
+            )
+        _winback("sandbox", "stop")
+        connection.execute("drop database winback with (force)")
+        connection.execute("create database winback")
+        connection.execute(sql.SQL("comment on database winback is {}").format(MARK))
+    _winback("db", "migrate")
+    return server.url()
+
+
+def _suppress_somebody(url: str) -> None:
+    """Three people of the coming days once asked the old system never to write again."""
+    rows = _query(
+        url,
+        """
+        select o.contact_id from raw.orders o join raw.contacts c using (contact_id)
+        where c.consent_email and c.email like '%%@example.com' and o.status <> 'cancelled'
+        and o.ordered_at < %(day)s::timestamp at time zone 'America/New_York'
+        group by o.contact_id
+        having max((o.ordered_at at time zone 'America/New_York')::date) = %(day)s::date - 28
+        order by o.contact_id limit 3
+        """,
+        day=FIRST_DAY,
+    )
+    for row in rows:
+        _winback("suppress", row["contact_id"], "--channel", "email", "--by", "the old system's list")
+
+
+def _customers_redeem(url: str) -> None:
+    """Two customers with a code use it, the day after they got it."""
+    from local import shop
+
+    rows = _query(
+        url,
+        """
+        select m.contact_id, g.code, m.accepted_at + interval '20 hours' as at
+        from outbox.message m join outbox.coupon_grant g on g.id = m.coupon_grant_id
+        where m.state = 'accepted' order by m.accepted_at, m.contact_id limit 2
+        """,
+    )
+    with psycopg.connect(url) as connection:
+        for row in rows:
+            order = shop.redeem(connection, row["contact_id"], row["code"], row["at"], percent=10)
+            console.print(f"Contact {order.contact_id} buys for {order.total} USD with the code {order.coupon_code}.")
+
+
+def _query(url: str, query: str, role: str | None = None, **parameters: Any) -> list[dict[str, Any]]:
+    with psycopg.connect(url, row_factory=dict_row) as connection:
+        if role:
+            connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+        return connection.execute(query, parameters).fetchall()
+
+
+def _count(url: str, query: str) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _show_promises(url: str) -> list[str]:
+    """Prints what was seen and what never may be; returns what is missing."""
+    table = Table("what the demo promises to show", "seen", title="Promises", title_justify="left")
+    missing = []
+    for promise in PROMISES:
+        count = _count(url, promise.query)
+        table.add_row(promise.what, str(count) if count else "[bold red]0[/]")
+        missing += [] if count else [promise.what]
+    for promise in MUST_NOT:
+        count = _count(url, promise.query)
+        table.add_row(f"{promise.what} (must be 0)", f"[bold red]{count}[/]" if count else "0")
+        missing += [f"{promise.what}: {count} instead of 0"] if count else []
+    console.print(table)
+    return missing
+
+
+DOOR_QUERY = """
+select as_of, step, decision, coalesce(reason, '') as reason, count(*) as contacts
+from cohorts.fct_decisions where step = 'day60' group by 1, 2, 3, 4 order by 1, 5 desc, 4
+"""
+
+
+def _show_doors(url: str) -> None:
+    from local.sandbox import server
+
+    reports = settings.read().local / "reports"
+    console.rule("[bold]Three doors", align="left")
+    console.print("[bold]Marketer.[/] The report and the inbox, in a browser:")
+    console.print(f"  {reports / 'index.html'}", soft_wrap=True)
+    console.print(f"  {server.ensure().inbox_url}\n", soft_wrap=True)
+    console.print("[bold]Analyst.[/] A query, as the read-only role:")
+    console.print(
+        f'  psql "$(.venv/bin/winback db url)" -c \'set role winback_analyst\' -c "{" ".join(DOOR_QUERY.split())}"'
+    )
+    console.print(_as_table(_query(url, DOOR_QUERY, role="winback_analyst")))
+    person = _query(
+        url,
+        """
+        select contact_id from outbox.message where step = 'day30_push' and state = 'accepted'
+        order by accepted_at, contact_id limit 1
+        """,
+    )
+    console.print(
+        "\n[bold]Data engineer.[/] The Airflow runs (`.venv/bin/winback airflow standalone`), and one contact's story:"
+    )
+    if person:
+        _winback("explain", person[0]["contact_id"])
+
+
+def _as_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(*(rows[0] if rows else ["no rows"]))
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    return table
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (WinbackError, Misconfigured) as error:
+        console.print(f"[bold red]The demo stopped:[/] {error}")
+        sys.exit(1)
