@@ -1,0 +1,168 @@
+"""`winback preview`: every template filled for real contacts, as HTML files: a marketer's first stop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli import context
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from campaigns.definition import Bundle
+    from campaigns.preview import Page, Person
+
+CONTACTS_A_STEP = 3
+
+_REQUESTS = """
+select contact_id, channels, merge_fields, as_of
+from handoff.send_requests
+where campaign = %(campaign)s and step = %(step)s
+    and (%(contact)s::text is null or contact_id = %(contact)s)
+    and (%(as_of)s::date is null or as_of = %(as_of)s)
+order by as_of desc, contact_id
+limit %(limit)s
+"""
+_MESSAGES = """
+select contact_id, channels, merge_fields, as_of
+from outbox.message
+where campaign = %(campaign)s and step = %(step)s
+    and (%(contact)s::text is null or contact_id = %(contact)s)
+    and (%(as_of)s::date is null or as_of = %(as_of)s)
+order by as_of desc, contact_id
+limit %(limit)s
+"""
+_NAMES = "select contact_id, first_name from handoff.recipients where contact_id = any(%s)"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb to the command."""
+
+    @app.command()
+    def preview(
+        *,
+        campaign: Annotated[str | None, typer.Option(help="Only this campaign.")] = None,
+        step: Annotated[str | None, typer.Option(help="Only this step.")] = None,
+        contact: Annotated[str | None, typer.Option(help="Only this contact, by contact_id.")] = None,
+        as_of: Annotated[
+            datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only what was decided for this day.")
+        ] = None,
+        out: Annotated[Path | None, typer.Option(help="Where to write; .local/preview otherwise.")] = None,
+        open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    ) -> None:
+        """Check the campaign files and show every template as its recipient would see it. Sends nothing.
+
+        Real contacts come from the newest hand-off and from earlier messages; until there are any, sample values stand
+        in, and the page says so.
+        """
+        from campaigns import definition
+        from campaigns.preview import write
+        from warehouse import settings
+        from warehouse.errors import WinbackError
+
+        here = settings.read()
+        bundle = definition.load_all(here.campaigns)
+        typer.echo(f"The campaign files hold no mistakes: {', '.join(bundle.campaigns)}.")
+        wanted = _steps(bundle, campaign, step)
+        notes: list[str] = []
+        pages = _pages(wanted, contact, as_of, notes)
+        folder = out or here.local / "preview"
+        try:
+            index = write(folder, pages, notes)
+        except FileExistsError:
+            raise WinbackError(
+                f"{folder} holds something else than a preview. Nothing was written; give another folder with --out."
+            ) from None
+        for note in notes:
+            typer.echo(note)
+        typer.echo(f"Preview: {index}")
+        if open_it:
+            typer.launch(index.as_uri())
+        people = {filled.person.contact_id for page in pages for filled in page.filled} - {None}
+        context.result({"page": str(index), "steps": len(pages), "contacts": len(people)})
+
+
+def _steps(bundle: Bundle, campaign: str | None, step: str | None) -> list[tuple[Any, dict[str, Any]]]:
+    """The (campaign, step document) pairs that were asked for. Raises `WinbackError` for a name that is not there."""
+    from campaigns.problems import did_you_mean
+    from warehouse.errors import WinbackError
+
+    if campaign is not None and campaign not in bundle.campaigns:
+        raise WinbackError(f"There is no campaign {campaign!r}.{did_you_mean(campaign, bundle.campaigns)}")
+    listed = [
+        (found, document)
+        for name, found in bundle.campaigns.items()
+        if campaign in {None, name}
+        for document in found.document()["steps"]
+    ]
+    if step is not None and step not in [document["key"] for _, document in listed]:
+        raise WinbackError(f"There is no step {step!r}.{did_you_mean(step, [key['key'] for _, key in listed])}")
+    return [(found, document) for found, document in listed if step in {None, document["key"]}]
+
+
+def _pages(
+    wanted: Sequence[tuple[Any, dict[str, Any]]], contact: str | None, as_of: datetime | None, notes: list[str]
+) -> list[Page]:
+    from campaigns.preview import NOBODY, Page, fill
+    from warehouse.connect import Role, connect
+    from warehouse.errors import WinbackError
+
+    people: dict[str, list[Person]] = {}
+    try:
+        context.use_warehouse()
+        with connect(Role.SENDER) as connection:
+            for found, document in wanted:
+                parameters = {
+                    "campaign": found.name,
+                    "step": document["key"],
+                    "contact": contact,
+                    "as_of": as_of.date() if as_of else None,
+                    "limit": CONTACTS_A_STEP,
+                }
+                people[found.name + document["key"]] = _people(connection, parameters)
+    except WinbackError as error:
+        notes.append(f"No warehouse to take contacts from, so all values are samples. {error}")
+    if not notes and not any(people.values()):
+        asked = contact is not None or as_of is not None
+        notes.append(
+            "Nobody decided on fits what you asked for, so all values are samples. Leave out --contact or --as-of."
+            if asked
+            else "Nothing was decided yet, so all values are samples. `winback run --as-of DAY` decides on contacts."
+        )
+    pages = []
+    for found, document in wanted:
+        template = found.templates.get(document["template_hash"])
+        shown = people.get(found.name + document["key"]) or [NOBODY]
+        pages.append(Page(found, document, [fill(template, document, person) for person in shown] if template else []))
+    return pages
+
+
+def _people(connection: psycopg.Connection, parameters: dict[str, Any]) -> list[Person]:
+    """Contacts of the current hand-off first, then of earlier messages, each once."""
+    from campaigns.preview import Person
+
+    found: dict[str, Person] = {}
+    for relation, query, origin in (
+        ("handoff.send_requests", _REQUESTS, "decided for"),
+        ("outbox.message", _MESSAGES, "message of"),
+    ):
+        if not _exists(connection, relation):
+            continue
+        for contact_id, channels, fields, day in connection.execute(query, parameters):
+            found.setdefault(contact_id, Person(contact_id, f"{origin} {day}", fields, channels=channels))
+    names: dict[str, str] = {}
+    if found and _exists(connection, "handoff.recipients"):
+        names = dict(connection.execute(_NAMES, [list(found)]).fetchall())
+    return [
+        Person(person.contact_id, person.origin, person.fields, names.get(key), person.channels)
+        for key, person in list(found.items())[: parameters["limit"]]
+    ]
+
+
+def _exists(connection: psycopg.Connection, relation: str) -> bool:
+    return connection.execute("select to_regclass(%s)", [relation]).fetchone() != (None,)
