@@ -1,4 +1,6 @@
-"""The words all senders and the outbox share. A new vendor is one folder that speaks them and passes the same contract cases.
+"""The words all senders and the outbox share.
+
+A new vendor is one folder that speaks them and passes the same contract cases.
 
 An outcome says what may have happened to the person, not what HTTP said: `unknown` is never resent by itself.
 """
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -125,30 +127,58 @@ class Sender(Protocol):
     """How many messages one `send` takes at most."""
 
     def send(self, messages: Sequence[Message]) -> Mapping[uuid.UUID, Outcome]:
-        """Sends up to `batch_size` messages and returns one outcome each, whatever happened: nothing is raised for a message.
+        """Sends up to `batch_size` messages and returns one outcome each: nothing is raised for a message.
 
-        Raises `warehouse.errors.Misconfigured` when credentials are missing or refused.
+        Raises `warehouse.errors.Misconfigured` when credentials are missing or refused; then none of them has left.
+        Where the provider changes its mind in the middle of a batch, the rest is `not_sent`, code `misconfigured`.
         """
         ...
 
 
 class SendError(Exception):
-    """Something went wrong with messages, not with the configuration."""
+    """Something went wrong with messages, not with the configuration. `detail` holds no address."""
+
+    kind: OutcomeKind = OutcomeKind.UNKNOWN
+
+    def __init__(self, detail: str = "", *, code: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code
+
+    def outcome(self) -> Outcome:
+        """What it means for each message it concerns."""
+        return Outcome(self.kind, error_code=self.code, detail=self.detail)
 
 
-class Rejected(SendError):
+class Rejected(SendError):  # noqa: N818 - a word of the contract
     """The provider refused the message for good."""
 
+    kind = OutcomeKind.REJECTED
 
-class NotSent(SendError):
+    def __init__(self, detail: str = "", *, code: str | None = None, suppress: str | None = None) -> None:
+        super().__init__(detail, code=code)
+        self.suppress = suppress
+
+    def outcome(self) -> Outcome:
+        """A rejection, with the reason for which this address must not be used again, if there is one."""
+        return replace(super().outcome(), suppress=self.suppress)
+
+
+class NotSent(SendError):  # noqa: N818 - a word of the contract
     """The message provably never left; it may be tried again."""
 
-    def __init__(self, message: str = "", retry_after: timedelta | None = None) -> None:
-        super().__init__(message)
+    kind = OutcomeKind.NOT_SENT
+
+    def __init__(self, detail: str = "", retry_after: timedelta | None = None, *, code: str | None = None) -> None:
+        super().__init__(detail, code=code)
         self.retry_after = retry_after
 
+    def outcome(self) -> Outcome:
+        """Not sent, with how long the provider asked us to wait."""
+        return replace(super().outcome(), retry_after=self.retry_after)
 
-class OutcomeUnknown(SendError):
+
+class OutcomeUnknown(SendError):  # noqa: N818 - a word of the contract
     """The message may have left; it must not be tried again without evidence."""
 
 
@@ -220,3 +250,34 @@ class Preference:
 
 
 Event = DeliveryEvent | EngagementEvent | Preference
+
+
+class Verdict(StrEnum):
+    """What a webhook call was worth. Only `verified` ones are parsed into events; every one is stored."""
+
+    VERIFIED = "verified"
+    UNSIGNED = "unsigned"  # no signature where one is due
+    WRONG_SIGNATURE = "wrong_signature"  # signed by someone else, or altered on the way
+    STALE = "stale"  # signed too long ago, or in the future: a replay
+    UNVERIFIABLE = "unverifiable"  # we have no key to judge by: refused until there is one
+    MALFORMED = "malformed"  # verified, but not what the provider documents
+    OVERSIZED = "oversized"  # not read to its end
+
+
+@dataclass(frozen=True)
+class WebhookCall:
+    """One call as it came. `repr` shows nothing of it: a body names people."""
+
+    headers: Mapping[str, str] = field(repr=False)
+    """Names in lower case."""
+    body: bytes = field(repr=False)
+    url: str = field(repr=False)
+    """As the provider was told it, query included: some sign it."""
+    received_at: datetime
+    """Aware, real time: what freshness is judged by."""
+    occurred_at: datetime
+    """Aware, business time: for events that carry no time of their own. Live, the same as `received_at`."""
+
+
+class Unreadable(ValueError):  # noqa: N818 - a word of the contract
+    """A verified body is not what its provider documents. The message says what was expected; the body is kept."""

@@ -1,0 +1,210 @@
+"""The application: routes, and what holds for all of them (sizes, rates, no secrets in logs)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from urllib.parse import parse_qs
+from uuid import UUID
+
+import psycopg
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from events import calls, pages, preferences
+from events.clock import business_time
+from events.limits import REFUSAL_COSTS, OversizedError, Throttle, rate, read
+from events.store import Store
+from senders.contract import Verdict, WebhookCall
+from senders.sendgrid import events as sendgrid
+from senders.twilio import events as twilio
+from senders.webpush import events as webpush
+from warehouse import connections, tokens
+from warehouse.connections import Connection
+from warehouse.errors import WinbackError
+
+log = logging.getLogger("winback.events")
+SMALL_BODY = 64 * 1024
+"""For what people and browsers send."""
+
+
+def create_app(store: Store | None = None) -> FastAPI:
+    """The application, with the connections of this process's environment.
+
+    Raises `Misconfigured` for a key that is none. A missing key is no error: it is logged, and its provider's calls
+    are refused with 503 until there is one.
+    """
+    kept = store or Store()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        kept.close()
+
+    app = FastAPI(title="Winback events", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    service = Service(kept)
+    app.add_api_route("/health", service.health, methods=["GET"])
+    app.add_api_route("/events/sendgrid", service.sendgrid, methods=["POST"])
+    app.add_api_route("/events/twilio", service.twilio, methods=["POST"])
+    app.add_api_route("/events/twilio/inbound", service.twilio, methods=["POST"])
+    app.add_api_route("/events/webpush/{token}", service.webpush, methods=["POST"])
+    app.add_api_route("/unsubscribe/{token}", service.ask_unsubscribe, methods=["GET"])
+    app.add_api_route("/unsubscribe/{token}", service.unsubscribe, methods=["POST"])
+    app.add_api_route("/preferences/{token}", service.ask_preferences, methods=["GET"])
+    app.add_api_route("/preferences/{token}", service.choose, methods=["POST"])
+    app.middleware("http")(service.guard)
+    return app
+
+
+class Service:
+    """The routes' work."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._throttle = Throttle(rate())
+        self._sendgrid = connections.find(sendgrid.CONNECTION)
+        self._twilio = connections.find(twilio.CONNECTION)
+        self._webpush = connections.find(connections.WEBPUSH)
+        for name, ready in (
+            (f"{sendgrid.CONNECTION}: extra webhook_public_key", sendgrid.is_ready(self._sendgrid)),
+            (f"{twilio.CONNECTION}: password", twilio.is_ready(self._twilio)),
+        ):
+            if not ready:
+                log.error("No key to verify webhooks by (%s). Its calls are refused with 503 until there is one.", name)
+
+    async def guard(self, request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
+        """For every request: the rate, and an answer without details when something of ours breaks."""
+        caller = request.client.host if request.client else "unknown"
+        if not self._throttle.take(caller):
+            return PlainTextResponse("Too many requests\n", 429, headers={"Retry-After": "1"})
+        try:
+            response = await follow(request)
+        except (psycopg.Error, WinbackError, OSError) as error:
+            log.error("A call could not be kept (%s): refused with 503, so that it comes again.", type(error).__name__)  # noqa: TRY400 - the traceback could hold a body
+            person = request.url.path.startswith(("/unsubscribe/", "/preferences/"))
+            return pages.trouble() if person else PlainTextResponse("Try again later\n", 503)
+        if 400 <= response.status_code < 500:
+            self._throttle.take(caller, REFUSAL_COSTS)
+        return response
+
+    async def health(self) -> Response:
+        """200 while the warehouse can be reached."""
+        await run_in_threadpool(self._store.is_reachable)
+        return JSONResponse({"status": "ok"})
+
+    async def sendgrid(self, request: Request) -> Response:
+        """SendGrid's Event Webhook."""
+        vendor = calls.Vendor(sendgrid.PROVIDER, sendgrid.verify, sendgrid.parse, self._sendgrid)
+        return await self._webhook(request, vendor, PlainTextResponse("ok\n"))
+
+    async def twilio(self, request: Request) -> Response:
+        """Twilio's status callbacks and inbound texts."""
+        vendor = calls.Vendor(twilio.PROVIDER, twilio.verify, twilio.parse, self._twilio)
+        return await self._webhook(request, vendor, Response(twilio.EMPTY_TWIML, media_type="text/xml"))
+
+    async def webpush(self, request: Request, token: str) -> Response:
+        """What a service worker reports; it may come from the shop's own origin."""
+        allowed = {"Access-Control-Allow-Origin": "*"}
+        try:
+            message_id = tokens.read("webpush", token)
+        except WinbackError:
+            return PlainTextResponse("Unknown\n", 404, headers=allowed)
+        vendor = calls.Vendor(
+            webpush.PROVIDER, lambda *_: Verdict.VERIFIED, lambda call: webpush.parse(call, message_id), self._webpush
+        )
+        return await self._webhook(request, vendor, PlainTextResponse("ok\n", headers=allowed), largest=SMALL_BODY)
+
+    async def ask_unsubscribe(self, token: str) -> Response:
+        """The question. Nothing happens by looking at it."""
+        message_id = _message_id("unsubscribe", token)
+        return pages.ask_unsubscribe(_preferences(message_id)) if message_id else pages.not_found()
+
+    async def unsubscribe(self, request: Request, token: str) -> Response:
+        """One click (RFC 8058) or the page's button: 200 without a redirect, as often as it is pressed."""
+        message_id = _message_id("unsubscribe", token)
+        if message_id is None:
+            return pages.not_found()
+        body = await _small(request)
+        one_click = b"list-unsubscribe=one-click" in body.lower()
+        source = preferences.ONE_CLICK if one_click else preferences.PAGE
+        call = await self._call(request, body, self._sendgrid)
+        rows = preferences.unsubscribe(
+            message_id, source=source, occurred_at=call.occurred_at, received_at=call.received_at
+        )
+        await run_in_threadpool(calls.keep, source, call, Verdict.VERIFIED, self._store, events=list(rows))
+        return pages.unsubscribed(_preferences(message_id))
+
+    async def ask_preferences(self, token: str) -> Response:
+        """The choices."""
+        return pages.preferences() if _message_id("preferences", token) else pages.not_found()
+
+    async def choose(self, request: Request, token: str) -> Response:
+        """One choice, kept."""
+        message_id = _message_id("preferences", token)
+        if message_id is None:
+            return pages.not_found()
+        body = await _small(request)
+        choice = parse_qs(body.decode("utf-8", "replace")).get("choice", [""])[0]
+        call = await self._call(request, body, self._sendgrid)
+        try:
+            rows = preferences.choose(choice, message_id, occurred_at=call.occurred_at, received_at=call.received_at)
+        except KeyError:
+            return pages.unclear()
+        await run_in_threadpool(calls.keep, preferences.PAGE, call, Verdict.VERIFIED, self._store, events=list(rows))
+        return pages.chosen(choice)
+
+    async def _webhook(
+        self, request: Request, vendor: calls.Vendor, thanks: Response, largest: int | None = None
+    ) -> Response:
+        try:
+            body = await (read(request, largest) if largest else read(request))
+        except OversizedError as error:
+            call = await self._call(request, error.read, vendor.connection)
+            await run_in_threadpool(calls.keep, vendor.provider, call, Verdict.OVERSIZED, self._store)
+            return PlainTextResponse("Too large\n", 413, headers={"Connection": "close"})
+        except (TimeoutError, ClientDisconnect):
+            return PlainTextResponse("Too slow\n", 408, headers={"Connection": "close"})
+        call = await self._call(request, body, vendor.connection)
+        verdict = await run_in_threadpool(calls.receive, vendor, call, self._store)
+        if verdict is Verdict.VERIFIED:
+            return thanks
+        return PlainTextResponse(f"{verdict.value}\n", calls.STATUS[verdict])
+
+    async def _call(self, request: Request, body: bytes, connection: Connection | None) -> WebhookCall:
+        now = datetime.now(UTC)
+        call = WebhookCall(dict(request.headers), body, self._url(request), now, now)
+        ask = not request.url.path.startswith("/events/sendgrid")  # its events carry their own times
+        moment = await run_in_threadpool(lambda: business_time(connection, call.headers, now, ask=ask))
+        return replace(call, occurred_at=moment)
+
+    def _url(self, request: Request) -> str:
+        """The address as Twilio was told it, which a proxy in between may hide from us."""
+        told = str(self._twilio.extra.get("webhook_url") or "") if self._twilio else ""
+        if not told or not request.url.path.startswith("/events/twilio"):
+            return str(request.url)
+        rest = request.url.path.removeprefix("/events/twilio")
+        return f"{told.rstrip('/')}{rest}{'?' + request.url.query if request.url.query else ''}"
+
+
+def _message_id(purpose: str, token: str) -> UUID | None:
+    try:
+        return tokens.read(purpose, token)
+    except WinbackError:
+        return None
+
+
+def _preferences(message_id: UUID) -> str:
+    return f"../preferences/{tokens.sign('preferences', message_id)}"
+
+
+async def _small(request: Request) -> bytes:
+    """What a person's form holds, cut off where it is too long: an unsubscription counts whatever comes with it."""
+    try:
+        return await read(request, SMALL_BODY)
+    except OversizedError as error:
+        return error.read

@@ -1,0 +1,72 @@
+"""The in-process sender of tests: the same contract, with outcomes told beforehand.
+
+`answer` is asked once for each message and returns an `Outcome` or raises one of the contract's errors; `inbox` holds
+what would have reached people (accepted, or unknown and yet delivered).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from uuid import UUID
+
+from senders import render, wire
+from senders.contract import EMAIL, Message, NotSent, Outcome, OutcomeKind, OutcomeUnknown, Rejected, SendError
+from warehouse.errors import Misconfigured
+
+Answer = Callable[[Message], Outcome]
+
+
+def accept(message: Message) -> Outcome:
+    """The answer of a provider that takes everything."""
+    return Outcome(OutcomeKind.ACCEPTED, provider_message_id=f"memory-{message.message_id}")
+
+
+class MemorySender:
+    """A channel without a provider."""
+
+    def __init__(self, channel: str = EMAIL, *, batch_size: int = 100, answer: Answer = accept) -> None:
+        self.channel = channel
+        self.batch_size = batch_size
+        self.answer = answer
+        self.inbox: list[Message] = []
+
+    def send(self, messages: Sequence[Message]) -> Mapping[UUID, Outcome]:
+        """Asks `answer` about each message. Raises `Misconfigured` when it does so before anything was taken."""
+        outcomes = wire.too_late(messages)
+        failure: Misconfigured | None = None
+        spared: Outcome | None = None
+        for message in messages:
+            if message.message_id in outcomes:
+                continue
+            outcome = spared
+            if outcome is None:
+                try:
+                    outcome = self._ask(message)
+                except Misconfigured as error:
+                    failure, outcome = error, wire.MISCONFIGURED
+                    spared = outcome
+                except SendError as error:
+                    outcome = error.outcome()
+                    if isinstance(error, NotSent):
+                        spared = outcome
+            outcomes[message.message_id] = outcome
+        return wire.settle(outcomes, failure)
+
+    def _ask(self, message: Message) -> Outcome:
+        _check(message)
+        try:
+            outcome = self.answer(message)
+        except OutcomeUnknown:
+            self.inbox.append(message)
+            raise
+        if outcome.kind in {OutcomeKind.ACCEPTED, OutcomeKind.UNKNOWN}:
+            self.inbox.append(message)
+        return outcome
+
+
+def _check(message: Message) -> None:
+    template, recipient = message.template, message.recipient
+    if not (recipient.email or recipient.phone or recipient.subscriptions):
+        raise Rejected("The message has no address.", code="no_address")
+    for source in (template.subject, template.text, template.html, template.sms):
+        render.render_text(source or "", message.fields)

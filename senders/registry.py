@@ -1,0 +1,72 @@
+"""Which vendor serves which channel, and the senders built from connections and a campaign's definition."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from senders import wire
+from senders.contract import EMAIL, SMS, WEBPUSH, Outcome, Sender
+from warehouse import connections
+from warehouse.errors import Misconfigured
+
+VENDORS: Mapping[str, tuple[str, str]] = {
+    EMAIL: ("sendgrid", connections.SENDGRID),
+    SMS: ("twilio", connections.TWILIO),
+    WEBPUSH: ("webpush", connections.WEBPUSH),
+}
+"""Channel -> the vendor's folder, and the connection it reads."""
+
+Notifier = Callable[[str, str, str], Outcome]
+"""Title, body and the notice's id -> what happened to it."""
+
+
+def sender_for(channel: str, definition: Mapping[str, Any]) -> Sender:
+    """The sender of one campaign's channel, from its definition document and the vendor's connection.
+
+    Raises `Misconfigured`: nothing may be claimed for a channel whose sender cannot be built.
+    """
+    if channel not in VENDORS:
+        raise Misconfigured(f"No sender serves the channel {channel!r}; there are {', '.join(VENDORS)}.")
+    vendor, conn_id = VENDORS[channel]
+    module = importlib.import_module(f"senders.{vendor}.send")
+    sender: Sender = module.build(connections.get(conn_id), definition)
+    return sender
+
+
+def all_sandboxed() -> bool:
+    """Whether every vendor's connection is a sandbox, so that a simulated clock is allowed.
+
+    Raises `Misconfigured` for a missing connection, and for a sandbox's mark on a provider's own host.
+    """
+    found = [connections.get(conn_id) for conn_id in connections.SENDERS]
+    for connection in found:
+        if connection.sandbox and connection.conn_id != connections.WEBPUSH:
+            wire.base_url(connection, default="")
+    return all(connection.sandbox for connection in found)
+
+
+def notifier() -> Notifier:
+    """Alert e-mails to the team: connection `alerts` (extra `emails`, `from`), sent through `sendgrid_default`.
+
+    Raises `Misconfigured` when either is missing or says too little.
+    """
+    from senders.sendgrid.send import send_notice
+    from senders.sendgrid.transport import Transport
+
+    alerts = connections.get(connections.ALERTS)
+    emails, sender = alerts.extra.get("emails") or [], alerts.extra.get("from")
+    emails = [part.strip() for part in emails.split(",")] if isinstance(emails, str) else list(emails)
+    if not emails or not sender:
+        raise Misconfigured(
+            f'Connection {connections.ALERTS!r} needs an extra with "emails" (who is told) and "from" (a sender that '
+            "SendGrid knows). No alert was sent."
+        )
+    sender = sender if isinstance(sender, dict) else {"email": str(sender), "name": "Winback"}
+    transport = Transport(connections.get(connections.SENDGRID))
+
+    def notify(title: str, body: str, notice_id: str) -> Outcome:
+        return send_notice(transport, sender, emails, title=title, body=body, notice_id=notice_id)
+
+    return notify

@@ -1,0 +1,70 @@
+"""Fills templates: `{{ name }}` and nothing else, so that what a marketer writes is all that can happen.
+
+A value that is missing or blank is refused by name: a message never goes out with a hole in it.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Mapping
+
+from senders.contract import Rejected
+
+PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+
+
+class Unfilled(Rejected):
+    """A template asks for a variable that the message does not have."""
+
+    def __init__(self, variable: str) -> None:
+        super().__init__(
+            f"The template uses {{{{ {variable} }}}} and this message has no value for it. Nothing was sent.",
+            code="unfilled_variable",
+        )
+        self.variable = variable
+
+
+def variables(source: str) -> tuple[str, ...]:
+    """The names a template uses, each once, in the order of their first use."""
+    return tuple(dict.fromkeys(PLACEHOLDER.findall(source)))
+
+
+def value(name: str, fields: Mapping[str, str]) -> str:
+    """The field's value. Raises `Unfilled` when it is missing or blank."""
+    found = fields.get(name)
+    if found is None or not str(found).strip():
+        raise Unfilled(name)
+    return str(found)
+
+
+def escaped(text: str) -> str:
+    """`text` as it may stand in HTML, between tags or inside a quoted attribute."""
+    return html.escape(text, quote=True)
+
+
+def fill(source: str, replacement: Callable[[str], str]) -> str:
+    """`source` with each placeholder replaced by `replacement(name)`, in one pass: a value is never read as a template.
+
+    Raises `Rejected` when braces are left over that are no placeholder.
+    """
+    rest = PLACEHOLDER.sub("", source)
+    if "{{" in rest:
+        found = rest[rest.index("{{") :][:40].splitlines()[0]
+        raise Rejected(f"The template holds {found!r}, which is not of the form {{{{ name }}}}.", code="template")
+    return PLACEHOLDER.sub(lambda match: replacement(match[1]), source)
+
+
+def render_text(source: str, fields: Mapping[str, str]) -> str:
+    """Plain text: subject, text part, text message, push. Raises `Unfilled` or `Rejected`."""
+    return fill(source, lambda name: value(name, fields))
+
+
+def render_html(source: str, fields: Mapping[str, str]) -> str:
+    """HTML: every value escaped. Raises `Unfilled` or `Rejected`."""
+    return fill(source, lambda name: escaped(value(name, fields)))
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks: what may stand in a header or a subject."""
+    return " ".join(text.split())

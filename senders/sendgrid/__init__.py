@@ -1,0 +1,1 @@
+"""SendGrid: e-mail in batches, through the official `sendgrid` SDK."""

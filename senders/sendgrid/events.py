@@ -1,0 +1,195 @@
+"""SendGrid's Event Webhook: an ECDSA signature over timestamp and raw bytes, then a JSON array, every item of it.
+
+Item: `event`, `timestamp` (Unix seconds), `sg_event_id`, `sg_message_id`, our `message_id` from custom_args, and what
+its type adds.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from senders import wire
+from senders.contract import (
+    EMAIL,
+    DeliveryEvent,
+    DeliveryKind,
+    EngagementEvent,
+    EngagementKind,
+    Event,
+    Preference,
+    Unreadable,
+    Verdict,
+    WebhookCall,
+)
+from warehouse.connections import Connection
+from warehouse.errors import Misconfigured
+
+PROVIDER = "sendgrid"
+CONNECTION = "sendgrid_default"
+SIGNATURE, TIMESTAMP = "x-twilio-email-event-webhook-signature", "x-twilio-email-event-webhook-timestamp"
+OLDEST, NEWEST = timedelta(hours=25), timedelta(minutes=5)
+"""SendGrid retries a call for 24 hours; a clock may be off by minutes, never by more."""
+
+DELIVERIES = {
+    "processed": DeliveryKind.ACCEPTED,
+    "delivered": DeliveryKind.DELIVERED,
+    "deferred": DeliveryKind.DEFERRED,
+    "bounce": DeliveryKind.BOUNCED,
+    "dropped": DeliveryKind.DROPPED,
+}
+ENGAGEMENTS = {
+    "open": EngagementKind.OPENED,
+    "click": EngagementKind.CLICKED,
+    "unsubscribe": EngagementKind.UNSUBSCRIBED,
+    "group_unsubscribe": EngagementKind.UNSUBSCRIBED,
+    "spamreport": EngagementKind.COMPLAINED,
+}
+PREFERENCES = {
+    "unsubscribe": ("unsubscribed", "provider"),
+    "group_unsubscribe": ("unsubscribed", "provider"),
+    "group_resubscribe": ("resubscribed", "provider"),
+    "spamreport": ("unsubscribed", "complaint"),
+}
+
+
+def key_of(connection: Connection | None) -> ec.EllipticCurvePublicKey | None:
+    """The verification key: extra `webhook_public_key`, base64 as SendGrid's settings show it. None: not configured.
+
+    Raises `Misconfigured` when it is no such key.
+    """
+    text = str(connection.extra.get("webhook_public_key") or "") if connection else ""
+    if not text:
+        return None
+    try:
+        key = load_der_public_key(base64.b64decode("".join(text.split()), validate=True))
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise Misconfigured(
+            f"Connection {CONNECTION!r}: webhook_public_key is not the base64 key of SendGrid's signed event webhook."
+        )
+    return key
+
+
+def is_ready(connection: Connection | None) -> bool:
+    """Whether calls can be verified at all. Raises `Misconfigured` for a key that is none."""
+    return key_of(connection) is not None
+
+
+def verify(call: WebhookCall, connection: Connection | None) -> Verdict:
+    """What the call is worth: signed over its raw bytes by the configured key, not too long ago."""
+    key = key_of(connection)
+    if key is None:
+        return Verdict.UNVERIFIABLE
+    signature, timestamp = call.headers.get(SIGNATURE, ""), call.headers.get(TIMESTAMP, "")
+    if not signature or not timestamp:
+        return Verdict.UNSIGNED
+    try:
+        key.verify(
+            base64.b64decode(signature, validate=True), timestamp.encode() + call.body, ec.ECDSA(hashes.SHA256())
+        )
+        signed_at = datetime.fromtimestamp(int(timestamp), UTC)
+    except (InvalidSignature, binascii.Error, ValueError, OverflowError, OSError):
+        return Verdict.WRONG_SIGNATURE
+    # A sandbox may sign on its simulated clock; the real SendGrid never does.
+    clocks = (call.received_at, call.occurred_at)
+    fresh = any(now - OLDEST <= signed_at <= now + NEWEST for now in clocks)
+    return Verdict.VERIFIED if fresh else Verdict.STALE
+
+
+def parse(call: WebhookCall) -> list[Event]:
+    """Every item as an event, an unknown type included. Raises `Unreadable` when the body is no JSON array."""
+    try:
+        items = json.loads(call.body)
+    except ValueError as error:
+        raise Unreadable(f"not JSON ({type(error).__name__})") from None
+    if not isinstance(items, list):
+        raise Unreadable(f"a JSON array was expected, not {type(items).__name__}")
+    return [event for item in items for event in _events(item, call)]
+
+
+def _events(item: Any, call: WebhookCall) -> Iterator[Event]:
+    item = item if isinstance(item, dict) else {"event": f"not an object: {type(item).__name__}", "item": item}
+    name = str(item.get("event"))
+    common: dict[str, Any] = {
+        "event_key": _key(item),
+        "occurred_at": _time(item.get("timestamp"), call.occurred_at),
+        "message_id": _uuid(item.get("message_id")),
+    }
+    shared: dict[str, Any] = {
+        "provider": PROVIDER,
+        "channel": EMAIL,
+        "provider_message_id": _provider_id(item.get("sg_message_id")),
+    }
+    if name in PREFERENCES:
+        kind, source = PREFERENCES[name]
+        address = str(item["email"]) if item.get("email") else None
+        yield Preference(channel=EMAIL, kind=kind, source=source, address=address, **common)
+    if name in ENGAGEMENTS:
+        url = str(item["url"]) if item.get("url") else None
+        yield EngagementEvent(kind=ENGAGEMENTS[name], is_machine=_is_machine(item), url=url, **shared, **common)
+    elif name not in PREFERENCES:
+        kind_ = DELIVERIES.get(name, DeliveryKind.UNKNOWN)
+        if name == "bounce" and item.get("type") == "blocked":
+            kind_ = DeliveryKind.FAILED  # refused this once (a full mailbox, a policy): the address stays good
+        words = item.get("reason") or item.get("response") or (name if kind_ is DeliveryKind.UNKNOWN else None)
+        detail = wire.scrub(words) if words else None
+        yield DeliveryEvent(kind=kind_, code=_code(name, item), detail=detail, **shared, **common)
+
+
+def _is_machine(item: dict[str, Any]) -> bool:
+    """Opens that no person made: marked by SendGrid, or fetched ahead as Apple Mail does (a bare Mozilla/5.0)."""
+    marked = str(item.get("sg_machine_open")).lower() == "true"
+    return item.get("event") == "open" and (marked or str(item.get("useragent") or "").strip() == "Mozilla/5.0")
+
+
+def _code(name: str, item: dict[str, Any]) -> str | None:
+    if name == "bounce":
+        return str(item.get("type") or "bounce") + (f" {item['status']}" if item.get("status") else "")
+    if name == "dropped":
+        return str(item.get("reason") or "dropped").lower().replace(" ", "_")[:60]
+    return name[:60] if name not in DELIVERIES else None
+
+
+def _key(item: dict[str, Any]) -> str:
+    """`sg_event_id`; an item without one is known by its content, so that a replay still adds nothing."""
+    given = item.get("sg_event_id")
+    if isinstance(given, str) and given:
+        return f"{PROVIDER}:{given[:200]}"
+    digest = hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()
+    return f"{PROVIDER}:sha256:{digest}"
+
+
+def _time(value: Any, otherwise: datetime) -> datetime:
+    try:
+        found = datetime.fromtimestamp(float(value), UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return otherwise
+    return found if found.year >= 2000 else otherwise
+
+
+def _uuid(value: Any) -> UUID | None:
+    try:
+        return UUID(str(value))
+    except ValueError:
+        return None
+
+
+def _provider_id(value: Any) -> str | None:
+    """`X-Message-Id` as the send answered it: what stands before SendGrid's routing."""
+    text = str(value or "")
+    for mark in (".recvd-", ".filter"):
+        text = text.partition(mark)[0]
+    return text[:200] or None

@@ -1,0 +1,143 @@
+"""E-mail through SendGrid: batches of one template, one address once a request, halved until the bad one is alone.
+
+Connection `sendgrid_default`: host (default https://api.sendgrid.com), password (the API key); extra: `batch_size`
+(100, at most 1000: one lost answer puts a whole batch in doubt), `timeout_seconds`, `sandbox`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from senders import wire
+from senders.contract import EMAIL, Message, NotSent, Outcome, OutcomeKind, Rejected, SendError
+from senders.sendgrid import payload
+from senders.sendgrid.transport import Transport
+from warehouse.connections import Connection
+from warehouse.errors import Misconfigured
+
+LARGEST_BATCH = 1000
+"""Personalizations a request (SendGrid's limit)."""
+DEFAULT_BATCH = 100
+
+
+def build(connection: Connection, definition: Mapping[str, Any]) -> SendGridSender:
+    """The sender of one campaign. Raises `Misconfigured` for a missing key or a forbidden base URL."""
+    return SendGridSender(
+        Transport(connection),
+        settings_of(definition),
+        batch_size=wire.whole_number(connection, "batch_size", DEFAULT_BATCH, LARGEST_BATCH),
+    )
+
+
+def settings_of(definition: Mapping[str, Any]) -> payload.Settings:
+    """The e-mail part of a campaign's definition document. Raises `Misconfigured` naming the missing key."""
+    email = definition.get("email") or {}
+    missing = [key for key in ("from_address", "from_name", "reply_to") if not email.get(key)]
+    if missing:
+        raise Misconfigured(
+            f"Campaign {definition.get('campaign')!r} has no email.{missing[0]}. Nothing was claimed or sent."
+        )
+    steps = definition.get("steps") or []
+    dynamic = {step["key"]: step["sendgrid_template_id"] for step in steps if step.get("sendgrid_template_id")}
+    return payload.Settings(email["from_address"], email["from_name"], email["reply_to"], dynamic)
+
+
+class SendGridSender:
+    """One campaign's e-mail."""
+
+    channel = EMAIL
+
+    def __init__(self, transport: Transport, settings: payload.Settings, batch_size: int = DEFAULT_BATCH) -> None:
+        self.batch_size = batch_size
+        self._transport = transport
+        self._settings = settings
+
+    def send(self, messages: Sequence[Message]) -> Mapping[UUID, Outcome]:
+        """Hands over up to `batch_size` messages, one outcome each. Raises `Misconfigured` when none has left."""
+        outcomes = wire.too_late(messages)
+        ready = []
+        for message in messages:
+            try:
+                payload.check(message, self._settings)
+            except Rejected as error:
+                outcomes[message.message_id] = error.outcome()
+            if message.message_id not in outcomes:
+                ready.append(message)
+        queue = deque(self._requests(ready))
+        failure: Misconfigured | None = None
+        spared: Outcome | None = None
+        while queue:
+            batch = queue.popleft()
+            if spared is not None:
+                outcome = spared
+            else:
+                try:
+                    outcome = self._post(batch)
+                except Rejected as error:
+                    if len(batch) > 1:
+                        half = len(batch) // 2
+                        queue.extendleft((batch[half:], batch[:half]))
+                        continue
+                    outcome = error.outcome()
+                except SendError as error:
+                    outcome = error.outcome()
+                    if isinstance(error, NotSent):
+                        spared = outcome
+                except Misconfigured as error:
+                    failure, outcome = error, wire.MISCONFIGURED
+                    spared = outcome
+            outcomes |= {message.message_id: outcome for message in batch}
+        return wire.settle(outcomes, failure)
+
+    def _post(self, batch: Sequence[Message]) -> Outcome:
+        provider_id = self._transport.post(payload.build(batch, self._settings))
+        return Outcome(OutcomeKind.ACCEPTED, provider_message_id=provider_id)
+
+    def _requests(self, messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+        """Messages that may share a request: one campaign, step and template, no address twice, none too large."""
+
+        def kind(message: Message) -> tuple[str, str, str]:
+            return message.campaign, message.step, message.template.template_hash
+
+        for _, group in groupby(sorted(messages, key=kind), key=kind):
+            waiting = list(group)
+            while waiting:
+                batch: dict[str, Message] = {}
+                later: list[Message] = []
+                for message in waiting:
+                    address = (message.recipient.email or "").strip().lower()
+                    if len(batch) >= self.batch_size or address in batch:
+                        later.append(message)
+                    elif self._must_go_alone(message):
+                        yield [message]
+                    else:
+                        batch[address] = message
+                if batch:
+                    yield list(batch.values())
+                waiting = later
+
+    def _must_go_alone(self, message: Message) -> bool:
+        return message.step not in self._settings.dynamic_templates and payload.is_oversized(message)
+
+
+def send_notice(
+    transport: Transport, sender: Mapping[str, str], to: Sequence[str], *, title: str, body: str, notice_id: str
+) -> Outcome:
+    """One alert to the team: plain text, no tracking, no consent asked. Raises `Misconfigured`."""
+    request = {
+        "from": dict(sender),
+        "personalizations": [{"to": [{"email": address} for address in to], "custom_args": {"notice_id": notice_id}}],
+        "subject": title,
+        "content": [{"type": "text/plain", "value": body}],
+        "categories": ["alert"],
+        "tracking_settings": {"click_tracking": {"enable": False}, "open_tracking": {"enable": False}},
+    }
+    try:
+        return Outcome(OutcomeKind.ACCEPTED, provider_message_id=transport.post(request))
+    except SendError as error:
+        return replace(error.outcome(), retry_after=getattr(error, "retry_after", None))

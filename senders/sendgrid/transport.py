@@ -1,0 +1,153 @@
+"""One call of `/v3/mail/send` through the SDK's client, and the one place where its errors become ours.
+
+202 is acceptance and nothing else is. Whether anything can have left is decided by whether the connection ever stood.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, NoReturn
+
+import sendgrid
+from python_http_client import Client
+from python_http_client.exceptions import HTTPError
+
+from senders import wire
+from senders.contract import NotSent, OutcomeUnknown, Rejected
+from warehouse.connections import Connection
+from warehouse.errors import Misconfigured
+
+API = "https://api.sendgrid.com"
+SETUP_FIELDS = frozenset({"from", "reply_to", "reply_to_list", "template_id", "asm", "ip_pool_name", "categories"})
+"""A 400 that names only these concerns the set-up and not a recipient."""
+
+# At DEBUG the SDK's client prints payloads, keys and addresses.
+for _name in ("python_http_client", "python_http_client.client", "sendgrid"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+class _NeverConnected(OSError):  # noqa: N818 - a fact, for the translation below
+    """No connection (or no TLS) was established: nothing of the request was written."""
+
+
+class _Connection(http.client.HTTPConnection):
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except OSError as error:
+            raise _NeverConnected(type(error).__name__) from None
+
+
+class _SecureConnection(http.client.HTTPSConnection):
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except OSError as error:
+            raise _NeverConnected(type(error).__name__) from None
+
+
+class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Connections that know whether they stood, and no redirects: urllib would carry the key to wherever one points."""
+
+    handler_order = 100
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Connection, req)
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_SecureConnection, req)
+
+    def _refuse(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> NoReturn:
+        raise urllib.error.HTTPError(req.full_url, code, msg, headers, fp)
+
+    http_error_301 = http_error_302 = http_error_303 = http_error_307 = http_error_308 = _refuse
+
+
+class _Client(Client):  # type: ignore[misc]
+    def _build_client(self, name: str | None = None) -> _Client:
+        child = super()._build_client(name)
+        child.__class__ = _Client
+        return child  # type: ignore[no-any-return]
+
+    def _make_request(self, opener: Any, request: Any, timeout: float | None = None) -> Any:
+        opener.add_handler(_Handler())
+        return super()._make_request(opener, request, timeout=timeout)
+
+
+class Transport:
+    """The way to one SendGrid account (or its sandbox)."""
+
+    def __init__(self, connection: Connection) -> None:
+        if not connection.password:
+            raise Misconfigured(
+                f"Connection {connection.conn_id!r} has no password: it is SendGrid's API key. Nothing was sent."
+            )
+        self._api = sendgrid.SendGridAPIClient(connection.password, host=wire.base_url(connection, API))
+        old = self._api.client
+        self._api.client = _Client(old.host, old.request_headers, version=3, timeout=wire.timeout_of(connection))
+
+    def post(self, payload: Mapping[str, Any]) -> str | None:
+        """Hands over one request and returns its `X-Message-Id`.
+
+        Raises `Rejected`, `NotSent`, `OutcomeUnknown`, and `Misconfigured` where the account or set-up is refused.
+        """
+        try:
+            answer = self._api.client.mail.send.post(request_body=dict(payload))
+        except Exception as error:  # noqa: BLE001 - every failure of the SDK is given its meaning here
+            raise _translate(error) from None
+        if answer.status_code != 202:
+            raise OutcomeUnknown(
+                f"SendGrid answered {answer.status_code} where only 202 means accepted.",
+                code=f"http_{answer.status_code}",
+            )
+        return answer.headers.get("X-Message-Id") or None
+
+
+def _translate(error: Exception) -> Exception:
+    if isinstance(error, HTTPError):
+        return _refused(error.status_code, error.headers or {}, error.body)
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, _NeverConnected):
+        return NotSent(f"SendGrid could not be reached ({error.reason}).", code="unreachable")
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    timed_out = isinstance(cause, TimeoutError)
+    return OutcomeUnknown(
+        f"No answer from SendGrid that can be trusted ({type(cause).__name__}).",
+        code="timeout" if timed_out else "no_answer",
+    )
+
+
+def _refused(status: int, headers: Any, body: bytes) -> Exception:
+    code = f"http_{status}"
+    fields, words = _explain(body)
+    if status == 429:
+        wait = wire.retry_after(dict(headers.items())) or timedelta(seconds=60)
+        return NotSent("SendGrid asks us to slow down.", wait, code=code)
+    if status == 413:
+        return Rejected("SendGrid finds the request too large.", code=code)
+    if status in {301, 302, 307, 308, 401, 403, 404, 405, 406, 415, 451}:
+        return Misconfigured(
+            f"SendGrid refused us with {status}: {words}. Check the key, its rights, the sender and the base URL."
+        )
+    if status < 400 or status == 408 or status >= 500:
+        return OutcomeUnknown(f"SendGrid answered {status}.", code=code)
+    if fields and all(field.split(".")[0] in SETUP_FIELDS for field in fields):
+        return Misconfigured(
+            f"SendGrid refuses {', '.join(sorted(fields))}: {words}. Correct the campaign or the account."
+        )
+    return Rejected(f"SendGrid refused it: {words}.", code=code)
+
+
+def _explain(body: bytes) -> tuple[set[str], str]:
+    """The fields a refusal names, and its words without addresses."""
+    try:
+        errors = [entry for entry in json.loads(body)["errors"] if isinstance(entry, dict)]
+    except (ValueError, KeyError, TypeError):
+        return set(), "no reason given"
+    fields = {str(entry["field"]) for entry in errors if entry.get("field")}
+    return fields, wire.scrub("; ".join(str(entry.get("message", "")) for entry in errors)) or "no reason given"

@@ -1,0 +1,1 @@
+"""Twilio: text messages, one request each, through the official `twilio` SDK."""

@@ -1,0 +1,152 @@
+"""One call of Twilio's Messages resource through the SDK, and the one place where what can go wrong becomes ours.
+
+The SDK's own HTTP client keeps its last answer in a shared attribute and returns that, so that two threads can get each
+other's: ours keeps nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from datetime import timedelta
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from twilio.base.exceptions import TwilioException
+from twilio.http import HttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
+
+from senders import wire
+from senders.contract import NotSent, OutcomeUnknown, Rejected
+from warehouse.connections import Connection
+from warehouse.errors import Misconfigured
+
+API = "https://api.twilio.com"
+MESSAGE_SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
+UNSENT_STATUSES = frozenset({"failed", "undelivered", "canceled"})
+
+# Twilio's error dictionary, https://www.twilio.com/docs/api/errors
+STOPPED = frozenset({21610})
+INVALID = frozenset({21211, 21214, 21217, 21265, 21407, 21614, 21635})
+THROTTLED = frozenset({14107, 20429, 21611, 30001, 63038})
+ACCOUNT = frozenset(
+    {
+        10001,
+        20003,
+        20005,
+        20404,
+        21212,
+        21603,
+        21606,
+        21607,
+        21608,
+        21618,
+        21659,
+        21660,
+        21661,
+        21701,
+        21703,
+        21705,
+        30002,
+    }
+)
+
+# At INFO the SDK prints URLs with the account, at DEBUG urllib3 does.
+for _name in ("twilio", "twilio.http_client", "urllib3"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+class _Refused(Exception):  # noqa: N818 - an answer, not yet judged
+    def __init__(self, answer: requests.Response) -> None:
+        super().__init__(answer.status_code)
+        self.answer = answer
+
+
+class _Http(HttpClient):  # type: ignore[misc]
+    def __init__(self, base: str, connection: Connection, connections: int) -> None:
+        super().__init__(logging.getLogger("twilio.http_client"), False, wire.timeout_of(connection))
+        self._base = base
+        self._session = requests.Session()
+        self._session.trust_env = not connection.sandbox
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0))
+
+    def request(self, method: str, url: str, **sent: Any) -> Response:
+        answer = self._session.request(
+            method,
+            url.replace(API, self._base, 1),
+            **{name: sent.get(name) for name in ("params", "data", "headers", "auth")},
+            timeout=self.timeout,
+            allow_redirects=False,
+        )
+        if not 200 <= answer.status_code < 300:
+            raise _Refused(answer)
+        return Response(answer.status_code, answer.text, answer.headers)
+
+
+class Transport:
+    """The way to one Twilio account (or its sandbox). Safe for many threads."""
+
+    def __init__(self, connection: Connection, connections: int) -> None:
+        account = str(connection.extra.get("account_sid") or connection.login)
+        if not (connection.login and connection.password and account.startswith("AC")):
+            raise Misconfigured(
+                f"Connection {connection.conn_id!r} needs a login (the account SID, AC..., or an API key with extra "
+                '"account_sid") and a password (its token). Nothing was claimed or sent.'
+            )
+        http = _Http(wire.base_url(connection, API), connection, connections)
+        self._client = Client(connection.login, connection.password, account_sid=account, http_client=http)
+
+    def post(self, **arguments: Any) -> str:
+        """Hands over one message, returns its SID. Raises `Rejected`, `NotSent`, `OutcomeUnknown`, `Misconfigured`."""
+        try:
+            made = self._client.messages.create(**arguments)
+            sid, status, failure = made.sid, made.status, made.error_code
+        except Exception as error:  # noqa: BLE001 - every failure of the SDK is given its meaning here
+            raise _translate(error) from None
+        if not (isinstance(sid, str) and MESSAGE_SID.fullmatch(sid)):
+            raise OutcomeUnknown("Twilio's answer has no message SID.", code="nonsense")
+        if status in UNSENT_STATUSES:
+            raise _coded(int(failure or 0), "it failed at once")
+        return sid
+
+
+def _translate(error: Exception) -> Exception:
+    if isinstance(error, _Refused):
+        return _refused(error.answer)
+    if isinstance(error, requests.RequestException):
+        if wire.never_left(error):
+            return NotSent(f"Twilio could not be reached ({type(error).__name__}).", code="unreachable")
+        code = "timeout" if isinstance(error, requests.Timeout) else "no_answer"
+        return OutcomeUnknown(f"No answer from Twilio that can be trusted ({type(error).__name__}).", code=code)
+    if isinstance(error, TwilioException):
+        return OutcomeUnknown("Twilio's SDK gave up on the answer.", code=type(error).__name__)
+    return OutcomeUnknown(f"Twilio's answer could not be read ({type(error).__name__}).", code="nonsense")
+
+
+def _refused(answer: requests.Response) -> Exception:
+    status = answer.status_code
+    try:
+        document = answer.json()
+        code, words = int(document.get("code") or 0), wire.scrub(document.get("message") or "no reason given")
+    except (ValueError, TypeError, AttributeError):
+        code, words = 0, "no reason given"
+    if status == 429 or code in THROTTLED:
+        wait = wire.retry_after(answer.headers) or timedelta(seconds=30)
+        return NotSent("Twilio asks us to slow down.", wait, code=str(code or f"http_{status}"))
+    if status == 408 or status >= 500:
+        return OutcomeUnknown(f"Twilio answered {status}.", code=f"http_{status}")
+    if status in {301, 302, 307, 308, 401, 404, 405} or code in ACCOUNT:
+        return Misconfigured(
+            f"Twilio refused us with {code or status}: {words}. Check the account, its token and the sender."
+        )
+    if status < 400:
+        return OutcomeUnknown(f"Twilio answered {status}.", code=f"http_{status}")
+    return _coded(code, words, fallback=f"http_{status}")
+
+
+def _coded(code: int, words: str, fallback: str = "failed") -> Rejected:
+    suppress = "stopped" if code in STOPPED else "invalid" if code in INVALID else None
+    return Rejected(f"Twilio refused it: {words}.", code=str(code) if code else fallback, suppress=suppress)

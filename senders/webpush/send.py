@@ -1,0 +1,129 @@
+"""Notifications to browsers: the newest subscription first, the next one where a push service has ended it.
+
+Connection `webpush_default`: password (VAPID private key); extra: `subject` (mailto: or https:, default the campaign's
+contact), `connections` (16), `timeout_seconds`, `sandbox` with `sandbox_host`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from senders import links, render, wire
+from senders.contract import WEBPUSH, Message, NotSent, Outcome, OutcomeKind, Rejected, SendError
+from senders.webpush.transport import Gone, NotOurKey, Transport
+from warehouse.connections import Connection
+from warehouse.errors import Misconfigured
+
+LARGEST_PAYLOAD = 3993
+"""Bytes: 4096 that every push service takes (RFC 8030, 7.2) less what encryption adds (RFC 8291, 4)."""
+DEFAULT_CONNECTIONS, BATCH = 16, 100
+NOT_OUR_KEY = "not_our_key"
+
+
+def build(connection: Connection, definition: Mapping[str, Any]) -> WebPushSender:
+    """The sender of one campaign. Raises `Misconfigured` for a missing key or contact."""
+    contact = connection.extra.get("subject") or (definition.get("webpush") or {}).get("contact")
+    if not str(contact or "").startswith(("mailto:", "https:")):
+        raise Misconfigured(
+            f"Campaign {definition.get('campaign')!r} has no webpush.contact (mailto:... or https://...): push "
+            "services want to know whom to write to. Nothing was claimed or sent."
+        )
+    connections = wire.whole_number(connection, "connections", DEFAULT_CONNECTIONS, 256)
+    return WebPushSender(Transport(connection, str(contact), connections), connections)
+
+
+def topic(message: Message) -> str:
+    """Of several undelivered notifications with one topic the newest stays (RFC 8030, 5.4): 32 base64url characters."""
+    digest = hashlib.sha256(f"{message.campaign}/{message.step}".encode()).digest()
+    return base64.urlsafe_b64encode(digest[:24]).decode()
+
+
+class WebPushSender:
+    """One campaign's notifications."""
+
+    channel = WEBPUSH
+    batch_size = BATCH
+
+    def __init__(self, transport: Transport, connections: int = DEFAULT_CONNECTIONS) -> None:
+        self._transport = transport
+        self._pool = ThreadPoolExecutor(connections, thread_name_prefix="webpush")
+
+    def send(self, messages: Sequence[Message]) -> Mapping[UUID, Outcome]:
+        """Hands over up to `batch_size` notifications, one outcome each. Raises `Misconfigured` when none has left."""
+        late = wire.too_late(messages)
+        ready = [message for message in messages if message.message_id not in late]
+        throttled: dict[str, NotSent] = {}
+        outcomes = late | wire.in_parallel(
+            self._pool, ready, lambda message: self._send_one(message, throttled), pause=False
+        )
+        return _judge_keys(outcomes)
+
+    def _send_one(self, message: Message, throttled: dict[str, NotSent]) -> Outcome:
+        data = _data(message)
+        gone: list[str] = []
+        last: Rejected = Rejected("The contact has no push subscription.", code="no_address")
+        headers = {"Topic": topic(message), "Urgency": "normal"}
+        for subscription in message.recipient.subscriptions:
+            host = urlsplit(subscription.endpoint).netloc
+            try:
+                if host in throttled:
+                    raise throttled[host]
+                place = self._transport.post(subscription, data, headers, int(message.validity.total_seconds()))
+            except Gone as error:
+                gone.append(subscription.endpoint)
+                last = error
+            except NotOurKey as error:
+                last = Rejected(error.detail, code=NOT_OUR_KEY)
+            except Rejected as error:
+                last = error
+            except SendError as error:
+                if isinstance(error, NotSent) and error.retry_after:
+                    throttled[host] = error
+                return replace(error.outcome(), gone_endpoints=tuple(gone))
+            else:
+                return Outcome(OutcomeKind.ACCEPTED, provider_message_id=_short(place), gone_endpoints=tuple(gone))
+        return replace(last.outcome(), gone_endpoints=tuple(gone))
+
+
+def _data(message: Message) -> str:
+    push = message.template.push
+    if push is None:
+        raise Rejected(f"Template {message.template.template_hash[:12]} has no notification.", code="template")
+    filled = {
+        name: render.render_text(getattr(push, name), message.fields) for name in ("title", "body", "url", "icon")
+    }
+    filled["message_id"] = str(message.message_id)
+    filled["events_url"] = links.push_events_url(message.message_id)
+    data = json.dumps(filled, ensure_ascii=False, separators=(",", ":"))
+    if len(data.encode()) > LARGEST_PAYLOAD:
+        raise Rejected(
+            f"The notification has {len(data.encode())} bytes; push services take {LARGEST_PAYLOAD}.", code="too_long"
+        )
+    return data
+
+
+def _short(place: str | None) -> str | None:
+    """A message's URL is a capability to read and cancel it (RFC 8030, 8.3): only its hash is kept."""
+    return hashlib.sha256(place.encode()).hexdigest()[:32] if place else None
+
+
+def _judge_keys(outcomes: dict[UUID, Outcome]) -> dict[UUID, Outcome]:
+    """One endpoint that refuses our key was made with another; where several do and none takes it, ours is wrong."""
+    refused = [message_id for message_id, outcome in outcomes.items() if outcome.error_code == NOT_OUR_KEY]
+    taken = any(outcome.kind is OutcomeKind.ACCEPTED for outcome in outcomes.values())
+    if len(refused) < 2 or taken:
+        return outcomes
+    failure = Misconfigured(
+        "Push services refuse our VAPID key for every subscription tried. Check the password of webpush_default "
+        "against the key with which the shop's pages subscribe browsers."
+    )
+    spared = {message_id: replace(outcomes[message_id], **vars(wire.MISCONFIGURED)) for message_id in refused}
+    return wire.settle(outcomes | spared, failure)

@@ -1,0 +1,176 @@
+"""One push to one endpoint through `pywebpush`, and the one place where what can go wrong becomes ours.
+
+An endpoint is whatever a browser, or somebody posing as one, handed to the shop. So: https only, no redirects, and no
+connection to an address inside the house; that is checked on the connection itself, so that DNS cannot change its mind.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import time
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from py_vapid import Vapid, VapidException
+from pywebpush import WebPushException, webpush
+from requests.adapters import HTTPAdapter
+
+from senders import wire
+from senders.contract import NotSent, OutcomeUnknown, Rejected, Subscription
+from warehouse.connections import Connection
+from warehouse.errors import Misconfigured
+
+TOKEN_SECONDS = 12 * 3600
+"""A VAPID token's life; at most 24 hours (RFC 8292, 2)."""
+
+# At DEBUG these print endpoints, which are personal.
+for _name in ("pywebpush", "py_vapid", "urllib3"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+class Gone(Rejected):
+    """404 or 410: the push service has ended this subscription (RFC 8030, 7.3)."""
+
+
+class NotOurKey(Rejected):
+    """401 or 403: the push service does not take our VAPID key for this endpoint."""
+
+
+class _Inside(OSError):  # noqa: N818 - a fact, for the translation below
+    """The endpoint's host lies inside the house."""
+
+
+class _GuardedConnection(urllib3.connection.HTTPSConnection):
+    def _new_conn(self) -> Any:
+        sock = super()._new_conn()
+        if self.proxy is None and not ipaddress.ip_address(sock.getpeername()[0]).is_global:
+            sock.close()
+            raise _Inside(self.host)
+        return sock
+
+
+class _GuardedPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _GuardedConnection
+
+
+class _Guarded(HTTPAdapter):
+    def init_poolmanager(self, *arguments: Any, **keywords: Any) -> None:
+        super().init_poolmanager(*arguments, **keywords)
+        self.poolmanager.pool_classes_by_scheme = {"https": _GuardedPool}
+
+
+class _ToSandbox(HTTPAdapter):
+    """Takes what is meant for a push service to the sandbox: same path, `Host` as the endpoint has it."""
+
+    def __init__(self, sandbox_host: str, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self._sandbox = sandbox_host
+
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **keywords: Any) -> requests.Response:
+        parts = urlsplit(str(request.url))
+        request.headers["Host"] = parts.netloc
+        request.url = parts._replace(scheme="http", netloc=self._sandbox).geturl()
+        return super().send(request, *arguments, **keywords)
+
+
+class _Session(requests.Session):
+    def request(self, *arguments: Any, **keywords: Any) -> requests.Response:
+        return super().request(*arguments, **{**keywords, "allow_redirects": False})
+
+
+class Transport:
+    """The way to all push services (or the sandbox). Safe for many threads."""
+
+    def __init__(self, connection: Connection, contact: str, connections: int) -> None:
+        self._timeout = wire.timeout_of(connection)
+        self._key = _private_key(connection)
+        self._contact = contact
+        self._session = _Session()
+        sandbox = str(connection.extra.get("sandbox_host") or "")
+        if connection.sandbox:
+            if not sandbox:
+                raise Misconfigured(
+                    f'Connection {connection.conn_id!r} says "sandbox": true and has no "sandbox_host": its pushes '
+                    "would reach real browsers. Nothing was claimed or sent."
+                )
+            wire.refuse_own_host(connection, sandbox.partition(":")[0])
+            self._session.trust_env = False
+            self._session.mount("https://", _ToSandbox(sandbox, pool_connections=1, pool_maxsize=connections))
+        else:
+            self._session.mount("https://", _Guarded(pool_connections=32, pool_maxsize=connections))
+        self._session.adapters.pop("http://")
+
+    def post(self, subscription: Subscription, data: str, headers: dict[str, str], ttl: int) -> str | None:
+        """Hands one notification to one endpoint; returns the push service's `Location`.
+
+        Raises `Gone`, `NotOurKey`, `Rejected`, `NotSent`, `OutcomeUnknown`.
+        """
+        parts = urlsplit(subscription.endpoint)
+        # pywebpush writes into the claims it is given: each call gets its own.
+        claims = {
+            "sub": self._contact,
+            "aud": f"{parts.scheme}://{parts.netloc}",
+            "exp": int(time.time()) + TOKEN_SECONDS,
+        }
+        keys = {"p256dh": subscription.p256dh, "auth": subscription.auth}
+        try:
+            answer = webpush(
+                {"endpoint": subscription.endpoint, "keys": keys},
+                data,
+                vapid_private_key=self._key,
+                vapid_claims=claims,
+                headers=headers,
+                ttl=ttl,
+                timeout=self._timeout,
+                requests_session=self._session,
+            )
+        except Exception as error:  # noqa: BLE001 - every failure of the library is given its meaning here
+            raise _translate(error) from None
+        place: str | None = answer.headers.get("Location")
+        return place
+
+
+def _translate(error: Exception) -> Exception:
+    if isinstance(error, WebPushException) and error.response is not None:
+        return _refused(error.response)
+    if isinstance(error, requests.RequestException):
+        if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL):
+            return Rejected("The endpoint is not an https URL.", code="bad_endpoint")
+        if "_Inside" in repr(error):
+            return Rejected("The endpoint leads inside the house; no request was made.", code="bad_endpoint")
+        if wire.never_left(error):
+            return NotSent(f"The push service could not be reached ({type(error).__name__}).", code="unreachable")
+        code = "timeout" if isinstance(error, requests.Timeout) else "no_answer"
+        return OutcomeUnknown(f"No answer from the push service ({type(error).__name__}).", code=code)
+    # What is left happens before any request: keys that are no keys, an endpoint that is no URL.
+    return Rejected(f"The subscription cannot be used ({type(error).__name__}).", code="bad_subscription")
+
+
+def _refused(answer: requests.Response) -> Exception:
+    status = answer.status_code
+    code = f"http_{status}"
+    if status in {404, 410}:
+        return Gone("The subscription has ended.", code=code)
+    if status in {401, 403}:
+        return NotOurKey("The push service refuses our VAPID key.", code=code)
+    if status == 429:
+        wait = wire.retry_after(answer.headers) or timedelta(seconds=60)
+        return NotSent("The push service asks us to slow down.", wait, code=code)
+    if status < 300 or status == 408 or status >= 500:
+        return OutcomeUnknown(f"The push service answered {status}.", code=code)
+    return Rejected(f"The push service refused it with {status}.", code=code)
+
+
+def _private_key(connection: Connection) -> Vapid:
+    text = connection.password.strip()
+    try:
+        return Vapid.from_pem(text.encode()) if text.startswith("-----") else Vapid.from_string(text)
+    except (ValueError, TypeError, AttributeError, VapidException):
+        raise Misconfigured(
+            f"Connection {connection.conn_id!r} needs the VAPID private key as its password (PEM, DER or 32 bytes, "
+            "base64url). Nothing was claimed or sent."
+        ) from None

@@ -1,0 +1,185 @@
+"""What every vendor's HTTP has in common: base URLs, waiting times, what an error may say, calls in parallel."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from senders.contract import Message, NotSent, Outcome, OutcomeKind, OutcomeUnknown, SendError
+from warehouse.connections import Connection
+from warehouse.errors import Misconfigured
+
+DEFAULT_TIMEOUT_SECONDS = 10.0
+LONGEST_WAIT = timedelta(hours=24)
+
+OWN_HOSTS = re.compile(
+    r"(^|\.)(sendgrid\.(com|net)|twilio\.com|googleapis\.com|google\.com|push\.apple\.com|notify\.windows\.com"
+    r"|push\.services\.mozilla\.com)$"
+)
+"""Hosts of real providers and push services: never a sandbox, whatever a connection says."""
+
+_EMAIL = re.compile(r"[^\s<>\"',;:]+@[^\s<>\"',;:]+")
+_PHONE = re.compile(r"\+?\d[\d\s().-]{6,}\d")
+_URL = re.compile(r"https?://\S+")
+
+
+def base_url(connection: Connection, default: str) -> str:
+    """Where a provider's API is: the connection's host, or `default`; without a trailing slash.
+
+    Raises `Misconfigured` when a sandbox's mark stands on a provider's own host, or a key would travel in the clear.
+    """
+    host = connection.host or default
+    if "://" not in host:
+        scheme = connection.conn_type if connection.conn_type in {"http", "https"} else "https"
+        host = f"{scheme}://{host}"
+    parts = urlsplit(host)
+    if connection.sandbox:
+        refuse_own_host(connection, parts.hostname or "")
+    elif parts.scheme != "https":
+        raise Misconfigured(
+            f"Connection {connection.conn_id!r} points at {parts.scheme}://{parts.netloc}: its key would travel in the "
+            'clear. Use https, or mark a sandbox with "sandbox": true in its extra. Nothing was claimed or sent.'
+        )
+    return host.rstrip("/")
+
+
+def refuse_own_host(connection: Connection, host: str) -> None:
+    """Raises `Misconfigured` when `host` belongs to a real provider: a simulated day must never reach real people."""
+    if OWN_HOSTS.search(host.lower()):
+        raise Misconfigured(
+            f'Connection {connection.conn_id!r} says "sandbox": true, but {host} is the provider itself: a simulated '
+            "clock would reach real people. Remove the mark, or point it at a sandbox. Nothing was claimed or sent."
+        )
+
+
+def timeout_of(connection: Connection) -> float:
+    """Seconds to wait for a connection, and again for each part of an answer: extra `timeout_seconds`, default 10."""
+    return _positive(connection, "timeout_seconds", DEFAULT_TIMEOUT_SECONDS)
+
+
+def whole_number(connection: Connection, key: str, default: int, largest: int) -> int:
+    """A count of the connection's extra, from 1 to `largest`. Raises `Misconfigured`."""
+    found = _positive(connection, key, default)
+    if found != int(found) or found > largest:
+        raise Misconfigured(
+            f"Connection {connection.conn_id!r}: {key} must be a whole number from 1 to {largest}, not {found:g}."
+        )
+    return int(found)
+
+
+def _positive(connection: Connection, key: str, default: float) -> float:
+    try:
+        found = float(connection.extra.get(key, default))
+    except (TypeError, ValueError):
+        found = 0.0
+    if found <= 0:
+        raise Misconfigured(f"Connection {connection.conn_id!r}: {key} must be a number above 0.")
+    return found
+
+
+def retry_after(headers: Mapping[str, str]) -> timedelta | None:
+    """How long a provider asks us to wait; None where it says nothing that can be read.
+
+    `Retry-After` is seconds or a date (RFC 9110, 10.2.3); SendGrid's `X-RateLimit-Reset` is a Unix time.
+    """
+    lower = {str(name).lower(): str(text).strip() for name, text in headers.items()}
+    given, reset = lower.get("retry-after", ""), lower.get("x-ratelimit-reset", "")
+    seconds: float | None = None
+    if given.isdigit():
+        seconds = float(given[:9])
+    elif given:
+        try:
+            seconds = parsedate_to_datetime(given).timestamp() - time.time()
+        except (TypeError, ValueError):
+            seconds = None
+    elif reset.isdigit():
+        seconds = float(reset[:12]) - time.time()
+    return None if seconds is None else min(max(timedelta(seconds=seconds), timedelta()), LONGEST_WAIT)
+
+
+def scrub(text: object, limit: int = 200) -> str:
+    """A provider's words without URLs, addresses and numbers that could be phones, on one line, cut at `limit`."""
+    words = " ".join(str(text).split())
+    for pattern in (_URL, _EMAIL, _PHONE):
+        words = pattern.sub("…", words)
+    return words[:limit]
+
+
+def too_late(messages: Iterable[Message], least: timedelta = timedelta(seconds=1)) -> dict[UUID, Outcome]:
+    """`not_sent` for the messages whose time is over: a provider's queue must not deliver them at night."""
+    late = NotSent("Its time was over before the provider was called.", code="too_late").outcome()
+    return {message.message_id: late for message in messages if message.validity < least}
+
+
+def settle(outcomes: dict[UUID, Outcome], failure: Misconfigured | None) -> dict[UUID, Outcome]:
+    """The outcomes of a batch. Raises `failure` when nothing of the batch has left or was decided."""
+    if failure is not None and all(outcome.kind is OutcomeKind.NOT_SENT for outcome in outcomes.values()):
+        raise failure
+    return outcomes
+
+
+MISCONFIGURED = Outcome(
+    OutcomeKind.NOT_SENT, error_code="misconfigured", detail="The provider refused our credentials or settings."
+)
+
+
+def in_parallel(
+    pool: Executor, messages: Sequence[Message], send_one: Callable[[Message], Outcome], *, pause: bool
+) -> dict[UUID, Outcome]:
+    """One call a message, many at once; one outcome each, whatever `send_one` raises.
+
+    With `pause`, the first `NotSent` spares the calls that have not begun: they get the same answer. Raises
+    `Misconfigured` when nothing can have left.
+    """
+    ended = threading.Event()
+    first: list[SendError | Misconfigured] = []
+
+    def attempt(message: Message) -> Outcome:
+        if ended.is_set():
+            return _spared(first[0])
+        try:
+            return send_one(message)
+        except Misconfigured as error:
+            first.append(error)
+            ended.set()
+            return MISCONFIGURED
+        except NotSent as error:
+            if pause:
+                first.append(error)
+                ended.set()
+            return error.outcome()
+        except SendError as error:
+            return error.outcome()
+        except Exception as error:  # noqa: BLE001 - the call had begun: whatever broke, the message may have left
+            return OutcomeUnknown("The answer could not be understood.", code=type(error).__name__).outcome()
+
+    outcomes = dict(zip([m.message_id for m in messages], pool.map(attempt, messages), strict=True))
+    return settle(outcomes, next((error for error in first if isinstance(error, Misconfigured)), None))
+
+
+def _spared(cause: SendError | Misconfigured) -> Outcome:
+    if isinstance(cause, Misconfigured):
+        return MISCONFIGURED
+    return replace(cause.outcome(), detail=f"Not called: {cause.detail}")
+
+
+def never_left(error: Any) -> bool:
+    """Whether a `requests` error proves that no byte of the request was written: no connection, or no trust in it."""
+    import requests
+    from urllib3.exceptions import NewConnectionError
+
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    if not isinstance(error, requests.ConnectionError):
+        return False
+    cause = getattr(error.args[0], "reason", error.args[0]) if error.args else None
+    return isinstance(cause, NewConnectionError) or "CERTIFICATE_VERIFY_FAILED" in str(cause)
