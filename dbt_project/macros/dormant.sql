@@ -1,0 +1,87 @@
+{# The body of dormant_at_<days>: contacts whose last purchase before the start of D lies exactly `days` before D.
+   An index range for the orders of one day, then one index look-up per contact for a later order: it costs what the day costs.
+   The scalar subquery is on purpose. As a NOT EXISTS the planner may turn it into a join over the whole history. #}
+{% macro dormant_at(days) %}
+with days as (
+    {%- if is_incremental() %}
+    select distinct on (as_of)
+        as_of,
+        timezone
+    from {{ ref('int_run_days') }}
+    order by as_of, priority, campaign
+    {%- else %}
+    select * from {{ ref('int_days') }}
+    -- depends_on: {{ ref('int_run_days') }}
+    {%- endif %}
+),
+
+windows as (
+    select
+        as_of,
+        as_of - {{ days }} as last_purchase_on,
+        (as_of - {{ days }})::timestamp at time zone timezone as opens_at,
+        (as_of - {{ days }} + 1)::timestamp at time zone timezone as closes_at,
+        as_of::timestamp at time zone timezone as day_start
+    from days
+),
+
+-- Of two purchases at the same moment the higher order_id is the last.
+last_of_the_day as (
+    select distinct on (windows.as_of, purchases.contact_id)
+        windows.as_of,
+        windows.last_purchase_on,
+        windows.closes_at,
+        windows.day_start,
+        purchases.*
+    from windows
+    cross join lateral (
+        select
+            orders.contact_id,
+            orders.order_id as last_order_id,
+            orders.ordered_at as last_purchase_at,
+            orders.currency as last_order_currency,
+            {{ order_revenue('orders') }} as last_order_revenue
+        from {{ ref('stg_raw__orders') }} as orders
+        where
+            orders.ordered_at >= windows.opens_at
+            and orders.ordered_at < windows.closes_at
+            and {{ is_purchase('orders') }}
+        offset 0
+    ) as purchases
+    order by windows.as_of, purchases.contact_id, purchases.last_purchase_at desc, purchases.last_order_id desc
+),
+
+final as (
+    select
+        contact_id,
+        last_order_id,
+        last_order_currency,
+        last_order_revenue,
+        {{ days }} as days_away,
+        as_of,
+        last_purchase_on,
+        last_purchase_at
+    from last_of_the_day
+    where
+        (
+            select orders.ordered_at
+            from {{ ref('stg_raw__orders') }} as orders
+            where
+                orders.contact_id = last_of_the_day.contact_id
+                and orders.ordered_at >= last_of_the_day.closes_at
+                and orders.ordered_at < last_of_the_day.day_start
+                and {{ is_purchase('orders') }}
+            order by orders.ordered_at
+            limit 1
+        ) is null
+)
+
+select * from final
+{% endmacro %}
+
+{# Before the days of this run are written again, what was there goes, contacts that have left the cohort since included. #}
+{% macro forget_run_days() %}
+{%- if is_incremental() -%}
+delete from {{ this }} where as_of in (select run_days.as_of from {{ ref('int_run_days') }} as run_days)
+{%- endif -%}
+{% endmacro %}
