@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
 HELP = """The provider sandbox: sends nothing, shows everything.
 
-It answers like SendGrid, Twilio and a web push service, as strictly as they do, reports deliveries, opens and clicks back
-through signed webhooks, and shows every message in an inbox. Senders without a connection use it; it starts on demand.
+It answers like SendGrid, Twilio and a web push service, as strictly as they do, reports deliveries, opens and clicks
+back through signed webhooks, and shows every message in an inbox. Senders without a connection use it; it starts on
+demand.
 """
 
 FAULT_HELP = """Make the providers misbehave, to see what Winback does.
 
-Kinds: **latency**, **throttle** (429 with Retry-After), **error** (5xx), **drop** (connection cut), **hang**, **nonsense**,
-**bad_recipient**; with `--channel webhook`: **duplicate**, **reorder**, **lose**, **latency**.
+Kinds: **latency**, **throttle** (429 with Retry-After), **error** (5xx), **drop** (connection cut), **hang**,
+**nonsense**, **bad_recipient**; with `--channel webhook`: **duplicate**, **reorder**, **lose**, **latency**.
 
 `winback sandbox fault throttle --channel sms --next 20 --retry-after 5`
 
@@ -73,7 +74,7 @@ def register(app: typer.Typer) -> None:
         webbrowser.open(handle.inbox_url)
 
     @group.command(help=FAULT_HELP)
-    def fault(
+    def fault(  # noqa: PLR0917 - one option each
         kind: Annotated[str | None, typer.Argument(help="what goes wrong; see above")] = None,
         channel: Annotated[str, typer.Option(help="email, sms, webpush, webhook, or * for all providers")] = "*",
         probability: Annotated[float | None, typer.Option(help="share of requests that meet it, 0 to 1")] = None,

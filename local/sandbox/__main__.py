@@ -49,6 +49,7 @@ def main() -> None:
     stopping = threading.Event()
     environment = {
         **os.environ,
+        "WINBACK_EVENTS_RATE": os.environ.get("WINBACK_EVENTS_RATE") or "100000",  # every call comes from one caller
         "WINBACK_PUBLIC_URL": os.environ.get("WINBACK_PUBLIC_URL") or events_url,
         **{
             f"AIRFLOW_CONN_{name.upper()}": json.dumps(document)

@@ -28,6 +28,10 @@ def routes(core: Core, webhooks: Webhooks, instance: str) -> list[Route]:
     async def status(_: Request) -> Response:
         return JSONResponse(summary(core, webhooks))
 
+    async def read_clock(_: Request) -> Response:
+        simulated = core.moment().isoformat() if core.clock is not None else None
+        return JSONResponse({"clock": simulated, "now": core.moment().isoformat()})
+
     async def clock(request: Request) -> Response:
         text = (await _document(request)).get("now")
         try:
@@ -37,7 +41,7 @@ def routes(core: Core, webhooks: Webhooks, instance: str) -> list[Route]:
         if instant is not None and instant.tzinfo is None:
             return _wrong("now has no offset: write 2017-10-01T14:00:00+00:00")
         core.set_clock(instant)
-        return JSONResponse({"now": core.moment().isoformat(), "simulated": core.clock is not None})
+        return await read_clock(request)
 
     async def read_faults(_: Request) -> Response:
         return JSONResponse({"faults": core.faults.listed()})
@@ -87,6 +91,7 @@ def routes(core: Core, webhooks: Webhooks, instance: str) -> list[Route]:
     return [
         Route("/health", health),
         Route("/status", status),
+        Route("/clock", read_clock, methods=["GET"]),
         Route("/clock", clock, methods=["PUT"]),
         Route("/faults", read_faults, methods=["GET"]),
         Route("/faults", change_faults, methods=["PUT", "POST"]),

@@ -1,4 +1,4 @@
-"""What the parts of the sandbox share: its store, keys, clock, habits and faults, and the one way a message is accepted."""
+"""What the parts of the sandbox share: store, keys, clock, habits, faults, and the one way a message is accepted."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """What becomes of an accepted message: decided by a hash, so the same whatever the order, the process or the run.
 
-A fate hangs on the seed, the channel, the recipient and the day of the sandbox's clock; an address that bounces and a phone that
-takes no texts do so every day. Shares are of accepted messages for deliveries, of delivered ones for what people do.
+A fate hangs on the seed, the channel, the recipient and the day of the sandbox's clock; an address that bounces and a
+phone that takes no texts do so every day. Shares are of accepted messages for deliveries, of delivered ones for what
+people do.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ WEBPUSH_RATES: Mapping[str, float] = {"clicked": 0.10}
 
 @dataclass
 class Habits:
-    """The rates in force: shares of 0 to 1 by channel, and people for whom others hold (`{"ann@example.com": {"opened": 1}}`)."""
+    """The rates in force: shares of 0 to 1 by channel.
+
+    `people`: those for whom other rates hold, as `{"ann@example.com": {"opened": 1}}`.
+    """
 
     seed: int = 1
     rates: dict[str, dict[str, float]] = field(
@@ -97,7 +101,7 @@ class Fate:
         return sorted(came, key=lambda one: one[1])
 
     def text(self) -> list[tuple[str, float]]:
-        """What happens to a text: (status, seconds after acceptance), in order of time; `stop` is the person's answer."""
+        """What happens to a text: (status, seconds after acceptance), in order of time; `stop` is an answer."""
         sent = self.between("sent", 0.5, 5)
         if self.share("failed", for_ever=True) < self.rates["failed"]:
             return [("queued", 0.2), ("failed", sent)]

@@ -8,7 +8,7 @@
 | `drop` | the connection cut without an answer | accepted (default true) |
 | `hang` | no answer for `seconds` (an hour) | seconds, accepted |
 | `nonsense` | 200 and a body no API sends | accepted |
-| `bad_recipient` | the recipients matching `pattern`, or number `index` of a request, refused as invalid | pattern, index |
+| `bad_recipient` | recipients matching `pattern`, or number `index` of a request, refused as invalid | pattern, index |
 | `duplicate`, `reorder`, `lose` | webhooks delivered twice, shuffled, or never (channel `webhook`) | |
 
 Each rule is for one `channel` (email, sms, webpush, webhook; `*` for the three providers) and meets a request with

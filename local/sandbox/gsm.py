@@ -1,4 +1,4 @@
-"""How a text is cut into segments: 3GPP TS 23.038's alphabet, 160 or 153 septets; otherwise UCS-2, 70 or 67 code units."""
+"""How a text is cut into segments: 160 or 153 septets of 3GPP TS 23.038's alphabet, or 70 or 67 UCS-2 code units."""
 
 from __future__ import annotations
 

@@ -113,12 +113,12 @@ def _accepted(core: Core, mail: Mapping[str, Any], request_id: str) -> list[Acce
         core.store.keep_content(content_id, shared)
     accepted, received_at = [], time.time()
     for number, one in enumerate(mail["personalizations"]):
-        at = max(core.now(), one.get("send_at") or mail.get("send_at") or 0)
+        at = max(core.now(), float(one.get("send_at") or mail.get("send_at") or 0))
         arguments = {**(mail.get("custom_args") or {}), **(one.get("custom_args") or {})}
         values = one.get("substitutions") or {}
         subject = substitute(one.get("subject") or mail.get("subject") or "", values)
-        to, *copies = [*one["to"], *(one.get("cc") or []), *(one.get("bcc") or [])]
-        for place, person in enumerate([to, *copies]):
+        people = [*one["to"], *(one.get("cc") or []), *(one.get("bcc") or [])]
+        for place, person in enumerate(people):
             provider_id = f"{request_id}.recvd-7f9d8b6c54-x2x4q-1-{secrets.token_hex(4).upper()}-{number}.{place}"
             message = Accepted(
                 channel="email",
@@ -140,14 +140,14 @@ def _accepted(core: Core, mail: Mapping[str, Any], request_id: str) -> list[Acce
                     "substitutions": values if core.keep_content else {},
                     "dynamic_template_data": one.get("dynamic_template_data"),
                 },
-                planned=_planned(core, mail, provider_id, person["email"], at, arguments, values),
+                planned=_planned(core, {**mail, **one}, arguments, provider_id=provider_id, to=person["email"], at=at),
             )
             accepted.append(message)
     return accepted
 
 
 def substitute(text: str, values: Mapping[str, str]) -> str:
-    """The text with its substitution tags replaced, longest tag first, each once: a value is never searched for tags."""
+    """The text with its substitution tags replaced, longest first, each once: a value is not searched for tags."""
     if not values:
         return text
     tags = re.compile("|".join(re.escape(tag) for tag in sorted(values, key=len, reverse=True)))
@@ -165,38 +165,61 @@ def clickable(content: list[dict[str, str]], values: Mapping[str, str]) -> list[
 
 
 def _planned(
-    core: Core,
-    mail: Mapping[str, Any],
-    provider_id: str,
-    recipient: str,
-    at: float,
-    arguments: Mapping[str, str],
-    values: Mapping[str, str],
+    core: Core, mail: Mapping[str, Any], arguments: Mapping[str, str], *, provider_id: str, to: str, at: float
 ) -> list[Planned]:
+    """What comes back for one recipient of `mail` (request and personalization in one)."""
     common: dict[str, Any] = {
-        "email": recipient,
+        "email": to,
         "smtp-id": f"<{provider_id[:22]}@geopod-ismtpd-1>",
         "sg_message_id": provider_id,
         **arguments,
     }
     if mail.get("categories"):
         common["category"] = mail["categories"]
-    if reason := core.store.suppressed("email", recipient.lower(), at):
+    if reason := core.store.suppressed("email", to.lower(), at):
         dropped = {"reason": DROP_REASONS[reason], "status": "5.0.0"}
         return [_event(common, "dropped", at + 1, provider_id, dropped)]
+    fate = core.habits.of("email", to.lower(), at)
     planned = []
-    for kind, wait in core.habits.of("email", recipient.lower(), at).email():
-        extra: dict[str, Any] = {}
+    for kind, wait in fate.email():
+        if not _tracked(mail, TRACKED_BY.get(kind)):
+            one_click = _one_click(mail.get("headers") or {}) if kind == "unsubscribe" else None
+            if one_click:
+                planned.append(Planned(kind, at + wait, "one_click", {}, one_click))
+            continue
+        extra = DETAILS.get(kind, {})
         if kind == "click":
-            links = clickable(mail.get("content") or [], values)
+            links = clickable(mail.get("content") or [], mail.get("substitutions") or {})
             if not links:
                 continue
-            share = core.habits.of("email", recipient.lower(), at).share("link")
-            extra = {"url": links[int(share * len(links))], "useragent": PERSON, "ip": "192.0.2.10"}
-        elif kind in DETAILS:
-            extra = DETAILS[kind]
+            extra = {"url": links[int(fate.share("link") * len(links))], "useragent": PERSON, "ip": "192.0.2.10"}
         planned.append(_event(common, kind, at + wait, provider_id, extra))
     return planned
+
+
+TRACKED_BY = {
+    "open": "open_tracking",
+    "machine_open": "open_tracking",
+    "click": "click_tracking",
+    "unsubscribe": "subscription_tracking",
+}
+
+
+def _tracked(mail: Mapping[str, Any], setting: str | None) -> bool:
+    """Whether SendGrid would notice. The account's own settings track opens and clicks, and not subscriptions."""
+    if setting is None:
+        return True
+    given = (mail.get("tracking_settings") or {}).get(setting) or {}
+    return bool(given.get("enable", setting != "subscription_tracking"))
+
+
+def _one_click(headers: Mapping[str, str]) -> str | None:
+    """Where a mail service posts when its user presses its own unsubscribe button (RFC 8058); None: it shows none."""
+    given = {name.lower(): value for name, value in headers.items()}
+    if given.get("list-unsubscribe-post", "").strip() != "List-Unsubscribe=One-Click":
+        return None
+    link = re.search(r"<(https?://[^>]+)>", given.get("list-unsubscribe", ""))
+    return link.group(1) if link else None
 
 
 DETAILS: Mapping[str, dict[str, Any]] = {

@@ -1,7 +1,7 @@
 """What SendGrid's v3 Mail Send refuses: its documented limits, in its own words.
 
-Sources: Twilio SendGrid's API reference, "Mail Send" (parameters, errors, limitations) and "Substitution tags". The documentation
-says of duplicates: unique between to, cc and bcc of a personalization, and included only once over all of them.
+Sources: Twilio SendGrid's API reference, "Mail Send" (parameters, errors, limitations) and "Substitution tags". Of
+duplicates it says: unique between to, cc and bcc of a personalization, and included only once over all of them.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def _personalizations(mail: Mapping[str, Any], now: float) -> Iterator[Error]:
     if len(many) > MAX_PERSONALIZATIONS:
         yield error(
             "The personalization block is limited to 1000 personalizations per API request. "
-            f"You have provided {len(many)} personalizations. Please consider splitting this into multiple requests and "
-            "resending your request.",
+            f"You have provided {len(many)} personalizations. Please consider splitting this into multiple requests "
+            "and resending your request.",
             *("personalizations", "personalizations"),
         )
         return
@@ -123,8 +123,8 @@ def _recipients(one: Mapping[str, Any], where: str, seen: set[str]) -> Iterator[
             known = str(address).lower()
             if known in here:
                 yield error(
-                    "Each email address in the personalization block should be unique between to, cc, and bcc. We found "
-                    f"the first duplicate instance of [{address}] in the {where}.{kind} field.",
+                    "Each email address in the personalization block should be unique between to, cc, and bcc. We "
+                    f"found the first duplicate instance of [{address}] in the {where}.{kind} field.",
                     *(where, "recipient-errors"),
                 )
             elif known in seen:
@@ -181,7 +181,8 @@ def _sender(mail: Mapping[str, Any]) -> Iterator[Error]:
     sender = mail.get("from")
     if not isinstance(sender, dict) or not sender.get("email"):
         yield error(
-            'The from object must be provided for every email send. It is an object that requires the email parameter, but may also contain a name parameter.  e.g. {"email" : "example@example.com"}  or {"email" : "example@example.com", "name" : "Example Recipient"}.',
+            "The from object must be provided for every email send. It is an object that requires the email parameter, "
+            "but may also contain a name parameter.",
             "from.email",
             "from",
         )
@@ -202,8 +203,8 @@ def _subject(mail: Mapping[str, Any]) -> Iterator[Error]:
     if subject is None and (everywhere or mail.get("template_id")):
         return
     yield error(
-        "The subject is required. You can get around this requirement if you use a template with a subject defined or if "
-        "every personalization has a subject defined.",
+        "The subject is required. You can get around this requirement if you use a template with a subject defined or "
+        "if every personalization has a subject defined.",
         *("subject", "subject"),
     )
 
@@ -214,9 +215,9 @@ def _content(mail: Mapping[str, Any]) -> Iterator[Error]:
         return
     if not isinstance(content, list) or not content:
         yield error(
-            "Unless a valid template_id is provided, the content parameter is required. There must be at least one defined "
-            "content block. We typically suggest both text/plain and text/html blocks are included, but only one block is "
-            "required.",
+            "Unless a valid template_id is provided, the content parameter is required. There must be at least one "
+            "defined content block. We typically suggest both text/plain and text/html blocks are included, but only "
+            "one block is required.",
             *("content", "content"),
         )
         return
@@ -244,8 +245,8 @@ def _content(mail: Mapping[str, Any]) -> Iterator[Error]:
     order = [kind for kind in ("text/plain", "text/html") if kind in kinds]
     if kinds[: len(order)] != order or len(kinds) != len(set(kinds)):
         yield error(
-            "If present, text/plain and text/html may only be provided once, and must be the first in the content array: "
-            "text/plain first, followed by text/html, then any other type.",
+            "If present, text/plain and text/html may only be provided once, and must be the first in the content "
+            "array: text/plain first, followed by text/html, then any other type.",
             *("content", "content"),
         )
 

@@ -1,7 +1,7 @@
 """Starts, finds and stops the sandbox: its own process on a loopback port, kept for the next command.
 
-One instance a warehouse (`.local/sandbox/<hash of its URL>`, 0700), because the webhook service it starts writes to that warehouse.
-`ensure` is safe to call from many processes at once. `Sandbox` runs one inside a test.
+One instance a warehouse (`.local/sandbox/<hash of its URL>`, 0700), for the webhook service it starts writes to that
+warehouse. `ensure` is safe to call from many processes at once. `Sandbox` runs one inside a test.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ class Handle:
             answer = self._client.request(method, path, json=document)
         except httpx.HTTPError as error:
             raise WinbackError(
-                f"The sandbox at {self.url} does not answer ({type(error).__name__}). Start it with `winback sandbox start`."
+                f"The sandbox at {self.url} does not answer ({type(error).__name__}). "
+                "Start it with `winback sandbox start`."
             ) from error
         if answer.status_code != 200:
             raise WinbackError(f"The sandbox refuses: {answer.json().get('error', answer.text)}")

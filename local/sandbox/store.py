@@ -1,7 +1,7 @@
 """What the sandbox keeps: accepted messages, what comes back for each, who is suppressed. One SQLite file, one writer.
 
-Writes are committed every tenth of a second, reads go through the same connection: what was accepted is seen at once, and a
-thousand requests a second do not wait for the disk. The store outlives the process, not a `reset`.
+Writes are committed every tenth of a second, reads go through the same connection: what was accepted is seen at once,
+and a thousand requests a second do not wait for the disk. The store outlives the process, not a `reset`.
 """
 
 from __future__ import annotations

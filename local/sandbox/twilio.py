@@ -1,12 +1,13 @@
 """Twilio: the Messages resource of API version 2010-04-01, creating, reading and listing.
 
-Sources: Twilio's "Messages resource", "Error and warning dictionary" and "Test credentials" (the numbers +1500555000x that fail
-in a known way also fail here).
+Sources: Twilio's "Messages resource", "Error and warning dictionary" and "Test credentials" (the numbers +1500555000x
+that fail in a known way also fail here).
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import re
 import secrets
 import sqlite3
@@ -265,8 +266,6 @@ def _resource(core: Core, message: Accepted, status: str, sent_at: float | None)
 
 
 def _read(core: Core, row: sqlite3.Row) -> dict[str, Any]:
-    import json
-
     events = core.store.rows(
         "select kind, due_at from event where seq = ? and route = 'twilio' and due_at <= ? order by due_at",
         (row["seq"], core.now()),
@@ -286,7 +285,8 @@ def _page(core: Core, request: Request) -> dict[str, Any]:
     page = max(int(query.get("Page") or 0), 0)
     where, values = _filters(query)
     rows = core.store.rows(
-        f"select * from message where {where} order by seq desc limit ? offset ?", (*values, size + 1, page * size)
+        f"select * from message where {where} order by seq desc limit ? offset ?",  # noqa: S608 - _filters' own words
+        (*values, size + 1, page * size),
     )
     path = f"/{VERSION}/Accounts/{core.keys.twilio_sid}/Messages.json"
     kept = [(name, value) for name, value in query.multi_items() if name not in ("Page", "PageToken", "PageSize")]

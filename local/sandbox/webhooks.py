@@ -1,9 +1,10 @@
 """What comes back: signed webhooks, posted when the sandbox's clock reaches them, again and again until they are taken.
 
-SendGrid posts batches, signed with ECDSA over timestamp and raw body ("Event Webhook security features"); Twilio posts a form for
-each status and each inbound text, signed with HMAC-SHA1 over URL and fields ("Webhooks security"). Both try again when the answer
-is not 2xx. The signed timestamp is the real time of posting; what happened when is in the simulated clock: SendGrid says so
-in each event, Twilio does not, so every post carries `X-Sandbox-Occurred-At` (ISO 8601), which no real provider sends.
+SendGrid posts batches, signed with ECDSA over timestamp and raw body ("Event Webhook security features"); Twilio posts
+a form for each status and each inbound text, signed with HMAC-SHA1 over URL and fields ("Webhooks security"). Both try
+again when the answer is not 2xx. The signed timestamp is the real time of posting; what happened when is in the simulated
+clock: SendGrid says so in each event; for what says nothing of its time (Twilio, unsubscribing by one click,
+service workers) the post carries `X-Sandbox-Clock` (ISO 8601), which no real provider sends.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 import aiohttp
 from cryptography.hazmat.primitives import hashes
@@ -86,9 +88,8 @@ class Webhooks:
             return False
         for event in due:
             self._remember(event)
-        shown = [
-            event for event in due if event["route"] == "shown" or self._core.events_url is None and not event["url"]
-        ]
+        unreported = self._core.events_url is None
+        shown = [it for it in due if it["route"] == "shown" or (unreported and not it["url"])]
         self._taken(shown)
         rest = [event for event in due if event not in shown]
         faults = self._core.faults.met("webhook") if rest else []
@@ -107,15 +108,18 @@ class Webhooks:
         return True
 
     def _remember(self, event: sqlite3.Row) -> None:
-        channel = SUPPRESSING.get(event["kind"])
+        channel = SUPPRESSING.get(event["kind"]) if event["route"] in ("sendgrid", "inbound") else None
         if channel and not event["attempts"]:
             self._core.store.suppress(channel, event["recipient"].lower(), event["kind"], event["due_at"])
 
     async def _post_all(self, events: Sequence[sqlite3.Row]) -> None:
         mails = [event for event in events if event["route"] == "sendgrid"]
-        forms = [event for event in events if event["route"] in ("twilio", "inbound")]
+        others = [event for event in events if event["route"] != "sendgrid"]
         posts = [self._post_mails(mails)] if mails else []
-        await asyncio.gather(*posts, *(self._post_form(event) for event in forms))
+        posts += [
+            self._post_form(it) if it["route"] in ("twilio", "inbound") else self._post_person(it) for it in others
+        ]
+        await asyncio.gather(*posts)
 
     async def _post_mails(self, events: Sequence[sqlite3.Row]) -> None:
         body = json.dumps([json.loads(event["body"]) for event in events]).encode()
@@ -129,8 +133,6 @@ class Webhooks:
         await self._post(events, f"{self._core.events_url}/events/sendgrid", body, headers)
 
     async def _post_form(self, event: sqlite3.Row) -> None:
-        from urllib.parse import urlencode
-
         url = event["url"] or f"{self._core.events_url}/events/twilio" + (
             "/inbound" if event["route"] == "inbound" else ""
         )
@@ -142,9 +144,19 @@ class Webhooks:
                 uuid.uuid5(uuid.NAMESPACE_OID, f"{form['MessageSid']}{event['event_id']}")
             ),
             "X-Twilio-Signature": sign_twilio(self._core.keys.twilio_token, url, form),
-            "X-Sandbox-Occurred-At": datetime.fromtimestamp(event["due_at"], UTC).isoformat(),
+            "X-Sandbox-Clock": datetime.fromtimestamp(event["due_at"], UTC).isoformat(),
         }
         await self._post([event], url, urlencode(form).encode(), headers)
+
+    async def _post_person(self, event: sqlite3.Row) -> None:
+        """What no provider signs: a mail service's one-click unsubscribe (RFC 8058), a service worker's report."""
+        headers = {"X-Sandbox-Clock": datetime.fromtimestamp(event["due_at"], UTC).isoformat()}
+        if event["route"] == "one_click":
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            await self._post([event], event["url"], b"List-Unsubscribe=One-Click", headers)
+        else:
+            headers["Content-Type"] = "application/json"
+            await self._post([event], event["url"], event["body"].encode(), headers)
 
     async def _post(self, events: Sequence[sqlite3.Row], url: str, body: bytes, headers: Mapping[str, str]) -> None:
         assert self._session is not None  # noqa: S101 - `run` made it

@@ -1,19 +1,20 @@
-"""A web push service (RFC 8030) with the browser behind it: VAPID checked (RFC 8292), payload decrypted (RFC 8291, RFC 8188).
+"""A web push service (RFC 8030) with the browser behind it: VAPID checked (RFC 8292), payload decrypted (RFC 8291).
 
-A subscription's private keys come from `push_keys.json` (`{endpoint: {"private_key": ..., "auth": ...}}`, base64url), which
-whoever made the subscriptions writes. An endpoint that is not in it is unknown (404); one with `"ended": true` is gone (410).
-A real push service cannot read a payload; what cannot be decrypted is accepted, and marked, for the browser would drop it.
+A subscription's private keys come from `push_keys.json` (`{endpoint: {"private_key": ..., "auth": ...}}`, base64url),
+which whoever made the subscriptions writes. An endpoint that is not in it is unknown (404); one with `"ended": true` is
+gone (410). A real push service cannot read a payload: one that cannot be decrypted is accepted, and marked, for the
+browser would drop it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import secrets
 import time
 import uuid
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from itsdangerous import URLSafeSerializer
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -37,6 +39,8 @@ MAX_PAYLOAD = 4096
 MAX_TTL = 60 * 86400
 MAX_JWT_SECONDS = 24 * 3600
 TOPIC = re.compile(r"[A-Za-z0-9_-]{1,32}")
+REPORTED = {"delivered": "shown", "click": "clicked"}
+"""What the shop's service worker calls it."""
 URGENCIES = ("very-low", "low", "normal", "high")
 VAPID = re.compile(r'\s*(t|k)\s*=\s*"?([A-Za-z0-9._=-]+)"?\s*')
 
@@ -61,15 +65,13 @@ class Subscriptions:
         self._by_path: dict[str, str] = {}
 
     def find(self, host: str, path: str) -> tuple[str, dict[str, Any]]:
-        """The endpoint meant by a request's Host and path, and its keys. Raises `Refused`: 404 unknown, 410 gone."""
+        """The endpoint meant by a request's Host and path, and its keys. Raises `Refused` (404) for an unknown one."""
         self._read()
         endpoint = next((one for one in (f"https://{host}{path}", f"http://{host}{path}") if one in self._known), None)
         endpoint = endpoint or self._by_path.get(path) or self._by_path.get(path.removeprefix("/push"))
         endpoint = endpoint or self._by_path.get(path.rsplit("/", 1)[-1])
         if endpoint is None:
             raise Refused(404, 102, "There is no such subscription.")
-        if self._known[endpoint].get("ended"):
-            raise Refused(410, 106, "This subscription has ended. Do not send to it again.")
         return endpoint, self._known[endpoint]
 
     def _read(self) -> None:
@@ -88,7 +90,7 @@ class Subscriptions:
 
 
 def routes(core: Core) -> list[Route]:
-    """The push service: `POST /push/<id>`, and any other path that is a known endpoint's (the Host tells which service)."""
+    """The push service: `POST /push/<id>`, and any path that is a known endpoint's (the Host tells which service)."""
     subscriptions = Subscriptions(core.push_keys)
 
     async def deliver(request: Request) -> Response:
@@ -96,8 +98,7 @@ def routes(core: Core) -> list[Route]:
         try:
             host = request.headers.get("host", "")
             endpoint, private = subscriptions.find(host, request.url.path)
-            if core.faults.is_bad("webpush", endpoint):
-                raise Refused(410, 106, "This subscription has ended. Do not send to it again.")
+            _check_standing(core, endpoint, private)
             _check_vapid(core, request.headers.get("authorization", ""), endpoint)
             ttl, topic = _check_headers(request, payload)
         except Refused as refused:
@@ -114,8 +115,6 @@ def routes(core: Core) -> list[Route]:
 
 def refuse(status: int, errno: int, message: str) -> Response:
     """An error in the form that Mozilla's push service documents."""
-    from http import HTTPStatus
-
     body = {"code": status, "errno": errno, "error": HTTPStatus(status).phrase, "message": message}
     return JSONResponse(body, status)
 
@@ -127,6 +126,11 @@ def refuse_for(fault: Fault) -> Response:
         answer.headers["Retry-After"] = str(fault.retry_after)
         return answer
     return refuse(fault.status, 999, "Something went wrong.")
+
+
+def _check_standing(core: Core, endpoint: str, private: dict[str, Any]) -> None:
+    if private.get("ended") or core.faults.is_bad("webpush", endpoint):
+        raise Refused(410, 106, "This subscription has ended. Do not send to it again.")
 
 
 def _origin(url: str) -> str:
@@ -155,7 +159,7 @@ def _check_vapid(core: Core, authorization: str, endpoint: str) -> None:
     scheme, _, rest = authorization.partition(" ")
     if scheme.lower() != "vapid":
         raise Refused(401, 109, "The subscription is restricted: Authorization: vapid t=..., k=... is required.")
-    parts = dict(match.groups() for part in rest.split(",") if (match := VAPID.fullmatch(part)))
+    parts = {match[1]: match[2] for part in rest.split(",") if (match := VAPID.fullmatch(part))}
     if set(parts) != {"t", "k"}:
         raise Refused(401, 109, "The vapid credentials need t (a JWT) and k (the public key).")
     try:
@@ -186,7 +190,7 @@ def _check_vapid(core: Core, authorization: str, endpoint: str) -> None:
 
 
 def decrypt(payload: bytes, private: dict[str, Any]) -> dict[str, Any] | None:
-    """What the browser would hand to the service worker: the JSON document; None when it cannot be decrypted or read."""
+    """What the browser hands to the service worker: the JSON document; None when it cannot be decrypted or read."""
     try:
         plain = _plaintext(payload, private)
         document = json.loads(plain)
@@ -213,32 +217,43 @@ def _plaintext(payload: bytes, private: dict[str, Any]) -> bytes:
 
 
 def _accepted(core: Core, endpoint: str, notification: dict[str, Any] | None, ttl: int, topic: str | None) -> Accepted:
-    at, readable = core.now(), notification is not None
-    shown = notification or {}
+    at, shown = core.now(), notification or {}
+    reports_to = str(shown.get("events_url") or "")
+    fate = core.habits.of("webpush", endpoint, at).push() if notification is not None else []
+    if not fate or fate[0][1] > max(ttl, 1):
+        fate = []  # the browser was not there in time: the push service lets the message expire
     planned = []
-    if readable:
-        for kind, wait in core.habits.of("webpush", endpoint, at).push():
-            if wait <= ttl or kind == "click":
-                planned.append(Planned(kind, at + wait, "shown", {}))
+    for kind, wait in fate:
+        if reports_to.startswith("http"):
+            planned.append(Planned(kind, at + wait, "worker", {"event": REPORTED[kind]}, reports_to))
+        else:
+            planned.append(Planned(kind, at + wait, "shown", {}))
     return Accepted(
         channel="webpush",
         message_id=_message_id(shown, topic),
-        provider_id=hashlib.sha256(secrets.token_bytes(16)).hexdigest()[:32],
+        provider_id=secrets.token_hex(16),
         request_id=secrets.token_hex(8),
         recipient=endpoint,
         accepted_at=at,
         received_at=time.time(),
         title=str(shown.get("title") or ""),
-        detail={"notification": shown, "ttl": ttl, "topic": topic, "decrypted": readable},
+        detail={"notification": shown, "ttl": ttl, "topic": topic, "decrypted": notification is not None},
         planned=planned,
     )
 
 
 def _message_id(notification: dict[str, Any], topic: str | None) -> str | None:
-    """Our id where the sender planted it: in the payload, or as the Topic (32 hexadecimal digits)."""
-    for candidate in (notification.get("message_id"), notification.get("id"), notification.get("tag"), topic):
+    """The sender's id where it planted one: in the payload, in the signed link it is reported to, or as the Topic."""
+    token = str(notification.get("events_url") or "").rsplit("/", 1)[-1]
+    candidates = [notification.get("message_id"), _unsigned(token), notification.get("tag"), topic]
+    for candidate in candidates:
         try:
             return str(uuid.UUID(str(candidate)))
         except ValueError:
             continue
     return None
+
+
+def _unsigned(token: str) -> object:
+    """What a signed token says, unverified: the sandbox stands outside and has no key."""
+    return URLSafeSerializer("").loads_unsafe(token)[1]
