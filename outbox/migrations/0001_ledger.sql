@@ -41,6 +41,7 @@ create table outbox.run (
     request_count bigint,                   -- what the gate validated: enqueue takes exactly this
     request_checksum text,
     verdict jsonb not null default '{}',    -- campaign -> passed | held, with the expectations that failed
+    enqueued jsonb,                         -- what enqueue answered: a retried task is told the same
     detail text,                            -- why it failed, without people
     created_at timestamptz not null default now(),
     closed_at timestamptz
@@ -145,16 +146,18 @@ create table outbox.message (
         contact_id with =, campaign with =, step with =, daterange(episode_on, episode_on + step_days) with &&
     ) where (state not in ('skipped', 'expired', 'rejected'))
 );
-create index message_due on outbox.message (not_before) where state = 'planned';
+create index message_due on outbox.message (not_before, id) where state = 'planned';
 create index message_open on outbox.message (state) where state in ('sending', 'in_doubt');
 create index message_contact on outbox.message (contact_id, accepted_at);
 create index message_run on outbox.message (run_id);
+create unique index message_grant on outbox.message (coupon_grant_id) where coupon_grant_id is not null;
 create index message_as_of on outbox.message (as_of, campaign, step);
 
 create table outbox.attempt (
     message_id uuid not null references outbox.message,
     attempt_no smallint not null check (attempt_no > 0),
     channel text not null,
+    address_hash bytea,                     -- where it went, hashed: an opt-out counts for it after the address has changed
     worker text not null,
     opened_at timestamptz not null,
     lease_until timestamptz not null,       -- database time: an open attempt past it becomes unknown
@@ -179,6 +182,7 @@ create table outbox.attempt (
 create unique index attempt_one_may_have_left on outbox.attempt (message_id) where outcome not in ('not_sent', 'rejected');
 create index attempt_open on outbox.attempt (lease_until) where outcome = 'open';
 create index attempt_unknown on outbox.attempt (opened_at) where outcome = 'unknown';
+create index attempt_worker on outbox.attempt (worker) where outcome = 'open';
 create index attempt_provider_id on outbox.attempt (provider_message_id) where provider_message_id is not null;
 
 -- Alerts to the team: no consent, no quiet hours, sent before the gate can stop them.
@@ -237,13 +241,15 @@ create table outbox.suppression (
     channel text not null check (channel in ('email', 'sms', 'webpush')),
     address_hash bytea not null,
     reason text not null,                   -- unsubscribed, complained, bounced, stopped, invalid, operator, imported
-    source text not null,
+    source text not null,                   -- provider, one_click, preference_page, sms_keyword, operator, ...
+    event_received_at timestamptz,          -- when the event came that it rests on: where folding goes on
     suppressed_at timestamptz not null,
     until timestamptz,                      -- null: for good
     lifted_at timestamptz
 );
 create unique index suppression_once on outbox.suppression (channel, address_hash, reason) where lifted_at is null;
 create index suppression_address on outbox.suppression (channel, address_hash);
+create index suppression_event on outbox.suppression (event_received_at) where event_received_at is not null;
 
 -- The key of address hashes: readable by the owner alone.
 create table outbox.address_key (

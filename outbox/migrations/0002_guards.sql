@@ -70,7 +70,7 @@ insert into outbox.transition (ledger, from_state, to_state) values
 
 create function outbox.guard_state() returns trigger language plpgsql as $$
 begin
-    if new.state is distinct from old.state and not exists (
+    if not exists (
         select from outbox.transition t
         where t.ledger = tg_table_name and t.from_state = old.state and t.to_state = new.state
     ) then
@@ -80,51 +80,100 @@ begin
     return new;
 end
 $$;
-create trigger guard before update of state on outbox.run for each row execute function outbox.guard_state();
-create trigger guard before update of state on outbox.message for each row execute function outbox.guard_state();
-create trigger guard before update of state on outbox.notice for each row execute function outbox.guard_state();
+-- A condition on the trigger costs a hundredth of calling it: rows that change no state never get there.
+create trigger guard before update on outbox.run for each row
+    when (new.state is distinct from old.state) execute function outbox.guard_state();
+create trigger guard before update on outbox.message for each row
+    when (new.state is distinct from old.state) execute function outbox.guard_state();
+create trigger guard before update on outbox.notice for each row
+    when (new.state is distinct from old.state) execute function outbox.guard_state();
 
-create function outbox.guard_first_state() returns trigger language plpgsql as $$
+create function outbox.refuse_beginning() returns trigger language plpgsql as $$
 begin
-    if new.state <> 'planned' then
-        raise exception 'outbox.%: a row begins as planned, not as %', tg_table_name, new.state using errcode = 'restrict_violation';
-    end if;
-    return new;
+    raise exception 'outbox.%: a row begins in its first state, not as %', tg_table_name, to_jsonb(new) ->> tg_argv[0]
+        using errcode = 'restrict_violation';
 end
 $$;
-create trigger guard_first before insert on outbox.message for each row execute function outbox.guard_first_state();
+create trigger guard_first before insert on outbox.run for each row
+    when (new.state <> 'building') execute function outbox.refuse_beginning('state');
+create trigger guard_first before insert on outbox.message for each row
+    when (new.state <> 'planned') execute function outbox.refuse_beginning('state');
+create trigger guard_first before insert on outbox.notice for each row
+    when (new.state <> 'planned') execute function outbox.refuse_beginning('state');
+create trigger guard_first before insert on outbox.attempt for each row
+    when (new.outcome <> 'open') execute function outbox.refuse_beginning('outcome');
+create trigger guard_first before insert on outbox.notice_attempt for each row
+    when (new.outcome <> 'open') execute function outbox.refuse_beginning('outcome');
 
 create function outbox.guard_attempt() returns trigger language plpgsql as $$
 begin
-    if new.outcome is distinct from old.outcome then
-        if not exists (
-            select from outbox.transition t
-            where t.ledger = 'attempt' and t.from_state = old.outcome and t.to_state = new.outcome
-        ) then
-            raise exception 'outbox.attempt: no way leads from % to %', old.outcome, new.outcome using errcode = 'restrict_violation';
+    if (new.message_id, new.attempt_no, new.channel, new.address_hash, new.opened_at)
+       is distinct from (old.message_id, old.attempt_no, old.channel, old.address_hash, old.opened_at) then
+        raise exception 'outbox.attempt: what was attempted never changes' using errcode = 'restrict_violation';
+    end if;
+    if new.outcome is not distinct from old.outcome then
+        if old.outcome not in ('open', 'unknown') then
+            raise exception 'outbox.attempt: a closed attempt never changes' using errcode = 'restrict_violation';
         end if;
-        if old.outcome = 'unknown' and new.evidence is null then
-            raise exception 'outbox.attempt: unknown is left only with evidence' using errcode = 'restrict_violation';
-        end if;
-    elsif old.outcome not in ('open', 'unknown') then
-        raise exception 'outbox.attempt: a closed attempt never changes' using errcode = 'restrict_violation';
+    elsif not exists (
+        select from outbox.transition t
+        where t.ledger = 'attempt' and t.from_state = old.outcome and t.to_state = new.outcome
+    ) then
+        raise exception 'outbox.attempt: no way leads from % to %', old.outcome, new.outcome using errcode = 'restrict_violation';
+    elsif old.outcome = 'unknown' and new.evidence is null then
+        raise exception 'outbox.attempt: unknown is left only with evidence' using errcode = 'restrict_violation';
     end if;
     return new;
 end
 $$;
 create trigger guard before update on outbox.attempt for each row execute function outbox.guard_attempt();
 
--- What a message says, to whom and for what is frozen with it.
-create function outbox.guard_frozen() returns trigger language plpgsql as $$
+-- A notice's attempt is open, then closed for good.
+create function outbox.guard_notice_attempt() returns trigger language plpgsql as $$
 begin
-    if (new.id, new.run_id, new.campaign, new.contact_id, new.episode_on, new.step, new.step_days, new.as_of, new.due_on,
-        new.channels, new.template_hash, new.merge_fields, new.coupon_grant_id, new.definition_hash, new.mode)
-       is distinct from
-       (old.id, old.run_id, old.campaign, old.contact_id, old.episode_on, old.step, old.step_days, old.as_of, old.due_on,
-        old.channels, old.template_hash, old.merge_fields, old.coupon_grant_id, old.definition_hash, old.mode) then
-        raise exception 'outbox.message: what was decided is frozen' using errcode = 'restrict_violation';
+    if old.outcome <> 'open' then
+        raise exception 'outbox.notice_attempt: a closed attempt never changes' using errcode = 'restrict_violation';
     end if;
     return new;
 end
 $$;
-create trigger frozen before update on outbox.message for each row execute function outbox.guard_frozen();
+create trigger guard before update on outbox.notice_attempt for each row execute function outbox.guard_notice_attempt();
+
+-- A code goes back to its pool only when its message provably never left, and is then nobody's for good.
+create function outbox.guard_release() returns trigger language plpgsql as $$
+begin
+    if (to_jsonb(new) - 'released_at') is distinct from (to_jsonb(old) - 'released_at') or old.released_at is not null then
+        raise exception 'outbox.coupon_grant: a grant can be released once, and nothing else of it changes'
+            using errcode = 'restrict_violation';
+    end if;
+    if new.released_at is not null and exists (
+        select from outbox.message m
+        where m.coupon_grant_id = new.id and (
+            m.state not in ('skipped', 'expired', 'rejected')
+            or exists (select from outbox.attempt a where a.message_id = m.id and a.outcome not in ('not_sent', 'rejected'))
+        )
+    ) then
+        raise exception 'outbox.coupon_grant: the message with this code may have left' using errcode = 'restrict_violation';
+    end if;
+    return new;
+end
+$$;
+create trigger guard before update on outbox.coupon_grant for each row execute function outbox.guard_release();
+
+-- What a message says, to whom and for what is frozen with it.
+create function outbox.refuse_thaw() returns trigger language plpgsql as $$
+begin
+    raise exception 'outbox.message: what was decided is frozen' using errcode = 'restrict_violation';
+end
+$$;
+create trigger frozen before update on outbox.message for each row
+    when (
+        (new.id, new.run_id, new.campaign, new.contact_id, new.episode_on, new.step, new.step_days, new.as_of, new.due_on, new.mode,
+         new.channels, new.template_hash, new.merge_fields, new.variant, new.offer, new.coupon_grant_id, new.tag, new.consent,
+         new.definition_hash, new.not_after, new.planned_at)
+        is distinct from
+        (old.id, old.run_id, old.campaign, old.contact_id, old.episode_on, old.step, old.step_days, old.as_of, old.due_on, old.mode,
+         old.channels, old.template_hash, old.merge_fields, old.variant, old.offer, old.coupon_grant_id, old.tag, old.consent,
+         old.definition_hash, old.not_after, old.planned_at)
+    )
+    execute function outbox.refuse_thaw();

@@ -1,0 +1,198 @@
+"""The dispatcher: claim, send, record, until nothing is due.
+
+Live, one pass over what is due now. Simulated, the clock steps through the instants at which something becomes due, and the sandbox is
+told each of them before it.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+
+from outbox import claims, notices, outcomes
+from outbox.claims import Group, Shard
+from outbox.lanes import SMALL_BATCH, Lane, SenderFactory, Shared
+from outbox.sql import ledger
+from warehouse.clock import Clock
+
+CONNECTIONS = 4
+"""Lanes a process works with, unless told otherwise."""
+LINGER = timedelta(seconds=60)
+"""How long a live pass waits for a provider that asked for a pause; a longer one is left to the next dispatch."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Dispatched:
+    """What one dispatch did."""
+
+    totals: Mapping[str, int]
+    """State or verdict -> how often: a message that was tried twice counts twice."""
+    misconfigured: Mapping[str, str]
+    """Channel -> why nothing of it was claimed (or claimed any more)."""
+    stopped: frozenset[str]
+    """Campaigns that stopped themselves after batches that failed one after the other."""
+
+
+class Dispatcher:
+    """One process's dispatch. `stopping` set (SIGTERM): the batches in hand are finished, nothing more is claimed."""
+
+    def __init__(
+        self,
+        senders: SenderFactory,
+        *,
+        shard: Shard = Shard(),  # noqa: B008 - frozen
+        connections: int = CONNECTIONS,
+        progress: Progress = lambda _: None,
+    ) -> None:
+        self.shared = Shared()
+        self._shard = shard
+        self._progress = progress
+        self._lanes = [Lane(number, senders, self.shared) for number in range(max(1, connections))]
+        self._told: set[str] = set()
+
+    def stop(self) -> None:
+        """Finishes the batches in hand and claims nothing more."""
+        self.shared.stopping.set()
+
+    def live(self) -> Dispatched:
+        """One pass over what is due now, in the database's time."""
+        clock = Clock()
+        with self._working() as desk:
+            self._settle(desk, clock)
+            self._pass(desk, clock)
+            while (pause := self._pause(clock.now(desk))) is not None and not self.shared.stopping.wait(pause):
+                self._pass(desk, clock)
+            return self._done(desk, clock)
+
+    def simulated(self, start: datetime, until: datetime, *, tell: Callable[[datetime], None]) -> Dispatched:
+        """Steps the clock from `start` through every instant before `until` at which something is due.
+
+        `tell` hears each instant before anything is done at it, and `until` at the end: the sandbox's clock, and its webhooks.
+        """
+        clock = Clock(start)
+        with self._working() as desk:
+            while True:
+                tell(clock.now(desk))
+                self._settle(desk, clock)
+                self._pass(desk, clock)
+                instant = self._next(desk, clock.now(desk), until)
+                if instant is None or self.shared.stopping.is_set():
+                    break
+                clock = clock.at(instant)
+            if not self.shared.stopping.is_set():
+                clock = clock.at(until)
+                tell(until)
+            self._settle(desk, clock)
+            return self._done(desk, clock)
+
+    def _settle(self, desk: psycopg.Connection, clock: Clock) -> None:
+        """What has become known since: dead workers, providers' reports, opt-outs, messages past their end."""
+        now = clock.now(desk)
+        counts = {
+            "swept": claims.sweep(desk, clock=now),
+            "reconciled": outcomes.reconcile(desk, clock=now),
+            "expired": claims.expire_overdue(desk, clock=now, mode=clock.mode),
+        }
+        counts["suppressed"], counts["lifted"] = outcomes.fold_preferences(desk)
+        self.shared.count({name: count for name, count in counts.items() if count})
+
+    def _pass(self, desk: psycopg.Connection, clock: Clock) -> None:
+        """Serves every group that is due, again and again: a rejected message comes back with its next channel."""
+        while True:
+            now = clock.now(desk)
+            due = claims.due_groups(desk, clock=now, mode=clock.mode, shard=self._shard)
+            going = {group: count for group, count in due.items() if self.shared.may_go(group, now)}
+            if not going:
+                return
+            for group, count in going.items():
+                self._serve(group, count, clock)
+                self._report(desk, group, clock)
+
+    def _serve(self, group: Group, due: int, clock: Clock) -> None:
+        lanes = self._lanes[: max(1, math.ceil(due / SMALL_BATCH))]
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            served = [pool.submit(lane.serve, group, clock=clock, shard=self._shard) for lane in lanes]
+            for each in served:
+                if each.exception() is not None:
+                    self.stop()  # the other lanes finish what they hold
+        for each in served:
+            each.result()
+
+    def _report(self, desk: psycopg.Connection, group: Group, clock: Clock) -> None:
+        """A line of progress, and the news that a channel or a campaign is out of service."""
+        shared = self.shared
+        now = clock.now(desk)
+        self._progress(f"{now:%Y-%m-%d %H:%M} UTC  {group.campaign} {group.channel}  {_in_words(shared.totals)}")
+        for channel, why in shared.misconfigured.items():
+            if channel not in self._told:
+                self._told.add(channel)
+                self._progress(f"nothing more is claimed for {channel}: {why}")
+        for campaign in shared.stopped - self._told:
+            self._told.add(campaign)
+            notice = notices.Notice(
+                notices.CAMPAIGN_STOPPED,
+                campaign,
+                now.date(),
+                f"{campaign} stopped itself: its batches fail",
+                f"No message of the last {shared.failures[campaign]} batches of {campaign} through {group.channel} was accepted, so "
+                "this process stopped sending for it. What was not sent stays planned and is tried again by the next dispatch; "
+                "what may have left is in doubt and is not.",
+            )
+            notices.post(desk, notice, at=now)
+            self._progress(notice.title)
+
+    def _next(self, desk: psycopg.Connection, now: datetime, until: datetime) -> datetime | None:
+        """The next instant before `until` at which a message is due or a provider can be asked again."""
+        due = claims.next_due(desk, clock=now, until=until, mode="simulated", shard=self._shard)
+        cooled = [instant for instant in self.shared.cooling.values() if now < instant < until]
+        return min([*cooled, *([due] if due else [])], default=None)
+
+    def _pause(self, now: datetime) -> float | None:
+        """Seconds until a channel that asked for a pause can be asked again, if that is worth waiting for."""
+        waits = [(instant - now).total_seconds() for instant in self.shared.cooling.values() if instant > now]
+        soon = [seconds for seconds in waits if seconds <= LINGER.total_seconds()]
+        return min(soon) + 0.05 if soon else None
+
+    def _done(self, desk: psycopg.Connection, clock: Clock) -> Dispatched:
+        shared = self.shared
+        return Dispatched(dict(shared.totals), dict(shared.misconfigured), frozenset(shared.stopped))
+
+    @contextmanager
+    def _working(self) -> Iterator[psycopg.Connection]:
+        """A connection for what is not a lane's, with the leases of everything under way kept alive meanwhile."""
+        done = threading.Event()
+        workers = [lane.worker for lane in self._lanes]
+
+        def beat() -> None:
+            while not done.wait(claims.LEASE.total_seconds() / 5):
+                try:
+                    with ledger() as connection:
+                        claims.extend(connection, workers)
+                except psycopg.Error:
+                    continue  # the lease outlasts several missed beats
+
+        heart = threading.Thread(target=beat, name="leases", daemon=True)
+        heart.start()
+        try:
+            with ledger() as desk:
+                desk.autocommit = True
+                yield desk
+        finally:
+            done.set()
+            heart.join()
+            for lane in self._lanes:
+                lane.close()
+
+
+def _in_words(totals: Counter[str]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in sorted(totals.items())) or "nothing to send"

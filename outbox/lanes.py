@@ -1,0 +1,244 @@
+"""A lane: one thread with its own database connection and its own senders, that claims, sends and records until its group is empty.
+
+Lanes share what they learn: a channel whose credentials are refused, one that asks for a pause, a campaign whose batches all fail.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import psycopg
+
+from outbox import claims, outcomes, runs
+from outbox.claims import Claimed, Group, Rules, Shard
+from outbox.outcomes import Told
+from outbox.sql import ledger
+from senders import links
+from senders.contract import Message, Outcome, OutcomeKind, Sender, Template
+from warehouse.clock import Clock
+from warehouse.errors import Misconfigured, WinbackError
+
+SenderFactory = Callable[[str, Mapping[str, Any]], Sender]
+"""Channel and campaign document -> its sender. Raises `Misconfigured`. `senders.registry.sender_for` is one."""
+
+NAME_FALLBACK = "there"
+SMALL_BATCH = 20
+"""What a lane takes at least, where a sender takes messages one by one: a kill leaves so many in doubt at most."""
+FAILED_BATCHES = 5
+"""So many batches of a campaign in a row without one message accepted stop the campaign in this process."""
+RECORD_TRIES = 6
+"""How often the recording of outcomes is tried again when the database has gone away: half a second, then doubled."""
+
+
+@dataclass
+class Shared:
+    """What all lanes of a process know. Every change is made under the lock."""
+
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set: finish the batch in hand and claim nothing more."""
+    totals: Counter[str] = field(default_factory=Counter)
+    misconfigured: dict[str, str] = field(default_factory=dict)
+    """Channel -> what is wrong with it; nothing of it is claimed any more."""
+    stopped: set[str] = field(default_factory=set)
+    """Campaigns whose batches all failed."""
+    cooling: dict[str, datetime] = field(default_factory=dict)
+    """Channel -> business time before which its provider wants to hear nothing."""
+    failures: Counter[str] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, states: Mapping[str, int]) -> None:
+        """Adds to the totals."""
+        with self.lock:
+            self.totals.update(states)
+
+    def may_go(self, group: Group, now: datetime) -> bool:
+        """Whether this group may be claimed in this process at `now`."""
+        with self.lock:
+            return (
+                not self.stopping.is_set()
+                and group.channel not in self.misconfigured
+                and group.campaign not in self.stopped
+                and not self.cooling.get(group.channel, now) > now
+            )
+
+    def refuse(self, channel: str, error: Misconfigured) -> None:
+        """Takes a channel out of service."""
+        with self.lock:
+            self.misconfigured.setdefault(channel, str(error))
+
+    def learn(self, group: Group, told: Sequence[Outcome], now: datetime) -> None:
+        """Counts failing batches of a campaign, and notes how long a provider wants to be left alone."""
+        waits = [outcome.retry_after for outcome in told if outcome.retry_after]
+        with self.lock:
+            if waits:
+                self.cooling[group.channel] = now + max(waits)
+            elif any(outcome.kind is OutcomeKind.ACCEPTED for outcome in told):
+                self.failures[group.campaign] = 0
+            else:
+                self.failures[group.campaign] += 1
+                if self.failures[group.campaign] >= FAILED_BATCHES:
+                    self.stopped.add(group.campaign)
+
+
+class Lane:
+    """One thread's way from claim to outcome. Not shared between threads."""
+
+    def __init__(self, number: int, senders: SenderFactory, shared: Shared) -> None:
+        self.worker = f"{socket.gethostname()}:{os.getpid()}:{number}:{uuid.uuid4().hex[:6]}"
+        self._factory = senders
+        self._shared = shared
+        self._connection = _connect()
+        self._senders: dict[tuple[str, str], Sender] = {}
+        self._templates: dict[str, Template] = {}
+        self._definitions: dict[str, Mapping[str, Any]] = {}
+
+    def close(self) -> None:
+        """Gives the connection back."""
+        self._connection.close()
+
+    def serve(self, group: Group, *, clock: Clock, shard: Shard) -> None:
+        """Sends what is due of a group, batch by batch, until nothing is left or the group may not go on."""
+        sender = self._sender(group)
+        if sender is None:
+            return
+        rules = Rules.of(self._definition(group.definition_hash), group.channel)
+        more = True
+        while more and self._shared.may_go(group, clock.now(self._connection)):
+            batch, more = self._take(group, rules, sender, clock, shard)
+            if batch:
+                told = list(self._send(group, sender, batch, clock))
+                self._shared.count(self._record(told, clock))
+
+    def _take(
+        self, group: Group, rules: Rules, sender: Sender, clock: Clock, shard: Shard
+    ) -> tuple[list[Claimed], bool]:
+        """One batch of opened attempts, and whether the group may hold more."""
+        wanted = max(sender.batch_size, SMALL_BATCH)
+        batch: list[Claimed] = []
+        while len(batch) < wanted and not self._shared.stopping.is_set():
+            claim = claims.claim(
+                self._connection,
+                group,
+                rules,
+                clock=clock.now(self._connection),
+                mode=clock.mode,
+                shard=shard,
+                worker=self.worker,
+                size=wanted - len(batch),
+            )
+            self._shared.count(
+                {verdict: count for verdict, count in claim.verdicts.items() if verdict not in ("open", "twin")}
+            )
+            if not claim.picked:
+                return batch, False
+            batch += claim.opened
+        return batch, True
+
+    def _send(self, group: Group, sender: Sender, batch: Sequence[Claimed], clock: Clock) -> Iterator[Told]:
+        """Sends in slices of what the sender takes. What is not handed over any more provably never left."""
+        template = self._template(group.template_hash)
+        rest = iter(batch)
+        spared: Outcome | None = None
+        while part := list(islice(rest, sender.batch_size)):
+            if spared is None and self._shared.stopping.is_set():
+                spared = Outcome(OutcomeKind.NOT_SENT, error_code="stopped", retry_after=timedelta())
+            if spared is None:
+                now = clock.now(self._connection)
+                answers, spared = self._hand_over(
+                    group, sender, [_message(each, group, template, now) for each in part]
+                )
+                self._shared.learn(group, list(answers.values()), now)
+            else:
+                answers = {}
+            for each in part:
+                yield Told(each.message_id, each.attempt_no, answers.get(each.message_id) or spared or _UNANSWERED)
+
+    def _hand_over(
+        self, group: Group, sender: Sender, messages: Sequence[Message]
+    ) -> tuple[Mapping[uuid.UUID, Outcome], Outcome | None]:
+        """The sender's answers; and what becomes of everything that is not handed over any more, if the channel is out of order."""
+        try:
+            return sender.send(messages), None
+        except Misconfigured as error:
+            self._shared.refuse(group.channel, error)
+            spared = Outcome(OutcomeKind.NOT_SENT, error_code="misconfigured", retry_after=timedelta())
+            return {message.message_id: spared for message in messages}, spared
+        except Exception as error:  # noqa: BLE001 - a sender's own fault: its messages may have left, and must be recorded as such
+            broken = Outcome(OutcomeKind.UNKNOWN, error_code=type(error).__name__)
+            return {message.message_id: broken for message in messages}, None
+
+    def _record(self, told: Sequence[Told], clock: Clock) -> Counter[str]:
+        """Writes outcomes down, through a database that may have gone away meanwhile: what a provider said must not be lost."""
+        for attempt in range(1, RECORD_TRIES + 1):
+            try:
+                if self._connection.closed:
+                    self._connection = _connect()
+                return outcomes.record(self._connection, told, clock=clock.now(self._connection))
+            except (psycopg.OperationalError, WinbackError):
+                self._connection.close()
+                if attempt == RECORD_TRIES:
+                    raise
+                time.sleep(2.0**attempt / 4)
+        raise AssertionError("unreachable")
+
+    def _sender(self, group: Group) -> Sender | None:
+        """The group's sender, or None with the channel out of service: then nothing of it is claimed."""
+        key = (group.channel, group.definition_hash)
+        try:
+            if key not in self._senders:
+                links.public_url()
+                self._senders[key] = self._factory(group.channel, self._definition(group.definition_hash))
+        except Misconfigured as error:
+            self._shared.refuse(group.channel, error)
+            return None
+        return self._senders[key]
+
+    def _definition(self, definition_hash: str) -> Mapping[str, Any]:
+        if definition_hash not in self._definitions:
+            self._definitions[definition_hash] = runs.definition(self._connection, definition_hash)
+        return self._definitions[definition_hash]
+
+    def _template(self, template_hash: str) -> Template:
+        if template_hash not in self._templates:
+            self._templates = {template_hash: runs.template(self._connection, template_hash)}
+        return self._templates[template_hash]
+
+
+_UNANSWERED = Outcome(OutcomeKind.UNKNOWN, error_code="no_outcome", detail="The sender returned no outcome for it.")
+
+
+def _message(claimed: Claimed, group: Group, template: Template, now: datetime) -> Message:
+    """The message as its sender takes it, with what is completed only now and stored nowhere."""
+    unsubscribe_url = links.unsubscribe_url(claimed.message_id)
+    fields = {name: str(value) for name, value in claimed.merge_fields.items() if value is not None}
+    fields["first_name"] = claimed.first_name or NAME_FALLBACK
+    fields["unsubscribe_url"] = unsubscribe_url
+    fields["preferences_url"] = links.preferences_url(claimed.message_id)
+    return Message(
+        message_id=claimed.message_id,
+        channel=group.channel,
+        recipient=claimed.recipient,
+        template=template,
+        fields=fields,
+        campaign=claimed.campaign,
+        step=claimed.step,
+        deliver_before=claimed.deliver_before,
+        clock=now,
+        unsubscribe_url=unsubscribe_url,
+    )
+
+
+def _connect() -> psycopg.Connection:
+    connection = ledger()
+    connection.autocommit = True
+    return connection

@@ -1,0 +1,145 @@
+-- Freezing: what the gate let pass becomes decisions, grants and messages, in one transaction.
+
+-- name: take_grant_lock(lock)^
+-- First statement of the transaction: one freezing at a time, or two runs would grant one code.
+select pg_advisory_xact_lock(:lock);
+
+-- name: run_for_enqueue(run_id)^
+-- The run, locked, so that nobody calls it abandoned meanwhile.
+select run_id, mode, clock, target, state, definition_hash, request_count, request_checksum, verdict, enqueued
+from outbox.run
+where run_id = :run_id
+for update;
+
+-- name: handoff_totals(run_id)^
+-- What lies in the hand-off now; the gate wrote down what lay there when it judged.
+select request_count, request_checksum, target from handoff.handoff_totals where run_id = :run_id;
+
+-- name: uneven_pools(run_id)
+-- Promotions whose arithmetic is wrong: need is what was proposed plus what stayed unserved, and who was sent a coupon step has a code of their own.
+with proposed as (
+    select promotion, count(*) as codes, count(distinct code) as different
+    from allocations.coupon_allocations where run_id = :run_id group by promotion
+), short as (
+    select promotion, sum(needed) as needed, sum(unserved) as unserved
+    from allocations.coupon_shortfalls where run_id = :run_id group by promotion
+), requested as (
+    select r.promotion, count(*) as requests, count(a.code) as with_their_code
+    from handoff.send_requests r
+    left join allocations.coupon_allocations a
+        on a.run_id = r.run_id and a.promotion = r.promotion and a.code = r.coupon_code
+        and a.contact_id = r.contact_id and a.campaign = r.campaign and a.episode_on = r.episode_on and a.step = r.step
+    where r.run_id = :run_id and r.promotion is not null
+    group by r.promotion
+)
+select promotion, coalesce(needed, codes, 0) as needed, coalesce(codes, 0) as proposed, coalesce(unserved, 0) as unserved,
+    coalesce(different, 0) as different, coalesce(requests, 0) as requested, coalesce(with_their_code, 0) as with_their_code
+from proposed full join short using (promotion) full join requested using (promotion)
+where (needed is not null and needed <> coalesce(codes, 0) + coalesce(unserved, 0))
+    or codes <> different
+    or requests <> with_their_code;
+
+-- name: unmatched_sends(run_id)
+-- Decisions to send and requests that do not belong together, by campaign and step: nobody may fall between the two.
+with decided as (
+    select campaign, step, contact_id, episode_on
+    from cohorts.fct_decisions
+    where run_id = :run_id and decision = 'send' and mode <> 'shadow'
+), requested as (
+    select campaign, step, contact_id, episode_on from handoff.send_requests where run_id = :run_id
+)
+select campaign, step, count(d.contact_id) as decided, count(r.contact_id) as requested
+from decided d full join requested r using (campaign, step, contact_id, episode_on)
+group by campaign, step
+having count(d.contact_id) <> count(*) or count(r.contact_id) <> count(*);
+
+-- name: archive_decisions(run_id, withheld, at)!
+-- The archive of what was decided. A campaign that the gate held, or nobody approved, is archived as held: its people are decided anew tomorrow.
+insert into outbox.decision (
+    run_id, as_of, contact_id, campaign, step, episode_on, due_on, mode, decision, reason, reasons, variant, seen,
+    definition_hash, archived_at
+)
+select d.run_id, d.as_of, d.contact_id, d.campaign, d.step, d.episode_on, d.due_on, d.mode,
+    case when d.decision = 'send' and d.mode <> 'shadow' and w.reason is not null then 'hold' else d.decision end,
+    case when d.decision = 'send' and d.mode <> 'shadow' and w.reason is not null then w.reason else d.reason end,
+    case when d.decision = 'send' and d.mode <> 'shadow' and w.reason is not null
+        then array[w.reason] || coalesce(d.reasons, '{}') else coalesce(d.reasons, '{}') end,
+    d.variant, coalesce(d.seen, '{}'), d.definition_hash, :at
+from cohorts.fct_decisions d
+left join jsonb_each_text(:withheld::jsonb) as w (campaign, reason) on w.campaign = d.campaign
+where d.run_id = :run_id;
+
+-- name: freeze(run_id, withheld, at)^
+-- Messages, the grants that belong to them, and coupon_assigned, in one statement: a grant exists only with the message it is for.
+-- on conflict do nothing is for messages alone (a replay or a shifted episode finds them there); two grants of a code are an error, loudly.
+with eligible as materialized (
+    select r.*, case when r.coupon_code is not null then gen_random_uuid() end as grant_id
+    from handoff.send_requests r
+    where r.run_id = :run_id and not :withheld::jsonb ? r.campaign
+), planned as (
+    insert into outbox.message (
+        run_id, campaign, contact_id, episode_on, step, step_days, as_of, due_on, mode, channels, template_hash, merge_fields,
+        variant, offer, coupon_grant_id, tag, consent, definition_hash, not_before, not_after, planned_at
+    )
+    select e.run_id, e.campaign, e.contact_id, e.episode_on, e.step, e.step_days, e.as_of, e.due_on, e.mode, e.channels,
+        e.template_hash, e.merge_fields, e.variant, e.offer, e.grant_id, e.tag, e.consent, e.definition_hash,
+        e.not_before, e.not_after, :at
+    from eligible e
+    on conflict do nothing
+    returning coupon_grant_id
+), granted as (
+    insert into outbox.coupon_grant (
+        id, promotion, code, contact_id, campaign, episode_on, step, as_of, granted_at, valid_until
+    )
+    select e.grant_id, e.promotion, e.coupon_code, e.contact_id, e.campaign, e.episode_on, e.step, e.as_of, :at, e.valid_until
+    from eligible e
+    join planned p on p.coupon_grant_id = e.grant_id
+    returning id, contact_id, promotion, code, campaign, step, valid_until
+), assigned as (
+    insert into outbox.contact_event (contact_id, name, payload, occurred_at, caused_by)
+    select g.contact_id, coalesce(e.contact_event, 'coupon_assigned'), jsonb_build_object(
+        'promotion', g.promotion, 'code', g.code, 'campaign', g.campaign, 'step', g.step, 'valid_until', g.valid_until
+    ), :at, g.id
+    from granted g
+    join eligible e on e.grant_id = g.id
+    returning 1
+)
+select
+    (select count(*) from eligible) as requests,
+    (select count(*) from eligible where grant_id is not null) as coupons,
+    (select count(*) from planned) as messages,
+    (select count(coupon_grant_id) from planned) as with_coupon,
+    (select count(*) from granted) as grants,
+    (select count(*) from assigned) as events;
+
+-- name: apply_tag_requests(run_id, withheld, at)^
+-- Tags that a decision adds or removes by itself, without a message.
+with asked as (
+    select t.contact_id, t.tag, t.action
+    from handoff.tag_requests t
+    where t.run_id = :run_id and not :withheld::jsonb ? t.campaign
+), removed as (
+    update outbox.contact_tag tag set removed_at = greatest(:at, tag.added_at)
+    from asked a
+    where a.action = 'remove' and tag.contact_id = a.contact_id and tag.tag = a.tag and tag.removed_at is null
+    returning 1
+), added as (
+    insert into outbox.contact_tag (contact_id, tag, added_at, caused_by)
+    select distinct a.contact_id, a.tag, :at::timestamptz, :run_id::uuid from asked a where a.action = 'add'
+    on conflict do nothing
+    returning 1
+)
+select (select count(*) from added) as tags_added, (select count(*) from removed) as tags_removed;
+
+-- name: archived_counts(run_id)
+-- How the archived decisions of a run add up.
+select decision, count(*) as contacts from outbox.decision where run_id = :run_id group by decision order by decision;
+
+-- name: mark_enqueued(run_id, enqueued)!
+-- The run is frozen; its answer is kept for a task that asks again.
+update outbox.run set state = 'enqueued', enqueued = :enqueued::jsonb, closed_at = clock_timestamp()
+where run_id = :run_id;
+
+-- name: take_grant_lock_of_session(lock)^
+-- The same lock before the transaction begins, because its snapshot must be taken after an earlier freezing has committed.
+select pg_advisory_lock(:lock);

@@ -1,0 +1,220 @@
+-- What became of the attempts: told by senders, by webhooks, by people.
+
+-- name: record_outcomes(outcomes, clock, backoff)
+-- Writes one outcome per attempt and moves its message on. An attempt that is closed already stays as it is.
+-- After a sweep the answer still counts: it is the evidence that moves the attempt out of unknown.
+with reported as materialized (
+    select * from jsonb_to_recordset(:outcomes::jsonb) as o (
+        message_id uuid, attempt_no smallint, outcome text, provider_message_id text, error_code text, segments smallint, encoding text,
+        retry_seconds float8, suppress text, gone_endpoints text[]
+    )
+), waiting as (
+    select a.message_id, a.attempt_no, a.outcome as was
+    from outbox.attempt a
+    join reported r using (message_id, attempt_no)
+    where a.outcome = 'open' or (a.outcome = 'unknown' and r.outcome <> 'unknown')
+    order by a.message_id
+    for update of a
+), closed as (
+    update outbox.attempt a set
+        outcome = r.outcome,
+        closed_at = greatest(:clock::timestamptz, a.opened_at),
+        provider_message_id = coalesce(r.provider_message_id, a.provider_message_id),
+        error_code = r.error_code,
+        segments = r.segments,
+        encoding = r.encoding,
+        evidence = case when w.was = 'unknown' then jsonb_build_object('source', 'late answer', 'at', :clock::timestamptz) end
+    from waiting w
+    join reported r using (message_id, attempt_no)
+    where a.message_id = w.message_id and a.attempt_no = w.attempt_no
+    returning a.message_id, a.attempt_no, a.channel, a.address_hash, a.outcome, a.error_code, a.closed_at,
+        r.retry_seconds, r.suppress, r.gone_endpoints
+), moved as (
+    update outbox.message m set
+        state = case
+            when c.outcome = 'accepted' then 'accepted'
+            when c.outcome = 'unknown' then 'in_doubt'
+            when c.outcome = 'rejected' and m.channel_no = cardinality(m.channels) then 'rejected'
+            else 'planned'
+        end,
+        accepted_at = case when c.outcome = 'accepted' then c.closed_at end,
+        accepted_channel = case when c.outcome = 'accepted' then c.channel end,
+        closed_at = case
+            when c.outcome = 'accepted' or (c.outcome = 'rejected' and m.channel_no = cardinality(m.channels)) then c.closed_at
+        end,
+        reason = case when c.outcome <> 'accepted' then coalesce(c.error_code, c.outcome) end,
+        channel_no = case when c.outcome = 'rejected' then least(m.channel_no + 1, cardinality(m.channels)) else m.channel_no end,
+        -- Not sent: again when the provider said, otherwise after a pause that doubles each time.
+        not_before = case when c.outcome = 'not_sent' then least(m.not_after, greatest(m.not_before, :clock::timestamptz + coalesce(
+            make_interval(secs => c.retry_seconds),
+            :backoff::interval * power(2, least(6, (
+                select count(*) from outbox.attempt a
+                where a.message_id = m.id and a.channel = c.channel and a.outcome = 'not_sent'
+            )))
+        ))) else m.not_before end
+    from closed c
+    where m.id = c.message_id and m.state in ('sending', 'in_doubt')
+    returning m.id, m.contact_id, m.tag, m.state, m.accepted_at, c.outcome
+), tagged as (
+    insert into outbox.contact_tag (contact_id, tag, added_at, caused_by)
+    select contact_id, tag, accepted_at, id from moved where state = 'accepted' and tag is not null
+    on conflict do nothing
+), suppressed as (
+    insert into outbox.suppression (channel, address_hash, reason, source, suppressed_at)
+    select c.channel, c.address_hash, c.suppress, 'provider', c.closed_at
+    from closed c
+    where c.suppress is not null and c.address_hash is not null
+    union
+    select 'webpush', outbox.address_hash('webpush', gone.endpoint), 'gone', 'provider', c.closed_at
+    from closed c
+    cross join lateral unnest(c.gone_endpoints) as gone (endpoint)
+    on conflict do nothing
+)
+select r.message_id, coalesce(m.state, 'ignored') as state, m.outcome
+from reported r
+left join moved m on m.id = r.message_id;
+
+-- name: reconcile_by_events(clock)
+-- In doubt, until a provider reports about it: an event that carries our id proves that the message was accepted.
+with doubtful as materialized (
+    select a.message_id, a.attempt_no, a.channel, a.opened_at
+    from outbox.attempt a
+    where a.outcome = 'unknown'
+    order by a.message_id
+    for update skip locked
+), heard as (
+    select d.message_id, d.attempt_no, d.channel, d.opened_at, first.*
+    from doubtful d
+    cross join lateral (
+        select e.event_key, e.kind, e.provider_message_id, e.occurred_at
+        from (
+            select event_key, kind, provider_message_id, occurred_at, channel, message_id from events.delivery_event
+            union all
+            select event_key, kind, provider_message_id, occurred_at, channel, message_id from events.engagement_event
+        ) as e
+        where e.message_id = d.message_id and e.channel = d.channel
+        order by e.occurred_at
+        limit 1
+    ) as first
+), closed as (
+    update outbox.attempt a set
+        outcome = 'accepted',
+        provider_message_id = coalesce(a.provider_message_id, h.provider_message_id),
+        evidence = jsonb_build_object(
+            'source', 'webhook', 'event_key', h.event_key, 'kind', h.kind, 'at', :clock::timestamptz
+        )
+    from heard h
+    where a.message_id = h.message_id and a.attempt_no = h.attempt_no
+    returning a.message_id, h.channel, greatest(h.opened_at, h.occurred_at) as accepted_at
+), moved as (
+    update outbox.message m
+    set state = 'accepted', accepted_at = c.accepted_at, accepted_channel = c.channel, closed_at = c.accepted_at, reason = null
+    from closed c
+    where m.id = c.message_id and m.state = 'in_doubt'
+    returning m.id, m.contact_id, m.tag, m.accepted_at
+), tagged as (
+    insert into outbox.contact_tag (contact_id, tag, added_at, caused_by)
+    select contact_id, tag, accepted_at, id from moved where tag is not null
+    on conflict do nothing
+)
+select id from moved;
+
+-- name: message_in_doubt(message_id)^
+-- One message with its last attempt, locked, for a person who knows what became of it.
+select m.id, m.campaign, m.step, m.state, m.channel_no, cardinality(m.channels) as channel_count,
+    a.attempt_no, a.channel, a.outcome, a.worker, a.lease_until
+from outbox.message m
+left join lateral (
+    select * from outbox.attempt a where a.message_id = m.id order by a.attempt_no desc limit 1
+) as a on true
+where m.id = :message_id
+for update of m;
+
+-- name: settle_attempt(message_id, attempt_no, outcome, evidence)!
+-- A person's word moves an attempt out of unknown.
+update outbox.attempt set outcome = :outcome, evidence = :evidence::jsonb
+where message_id = :message_id and attempt_no = :attempt_no and outcome = 'unknown';
+
+-- name: settle_message(message_id, state, channel, clock)^
+-- The message follows its attempt; one that is planned again is due at once.
+update outbox.message m set
+    state = :state,
+    reason = case when :state = 'accepted' then null else 'released' end,
+    accepted_at = case when :state = 'accepted' then :clock::timestamptz end,
+    accepted_channel = case when :state = 'accepted' then :channel end,
+    closed_at = case when :state <> 'planned' then :clock::timestamptz end
+where m.id = :message_id and m.state = 'in_doubt'
+returning m.id, m.contact_id, m.tag, m.state;
+
+-- name: add_tag(contact_id, tag, at, caused_by)!
+-- A contact's tag; one that is there stays as it is.
+insert into outbox.contact_tag (contact_id, tag, added_at, caused_by) values (:contact_id, :tag, :at, :caused_by)
+on conflict do nothing;
+
+-- name: fold_preferences()^
+-- What people asked for becomes suppressions of the addresses it was asked for: where the message went, and where the contact is now.
+-- Goes on a day before the newest event that was folded (writers may commit late); what is folded already changes nothing.
+with since as (
+    select coalesce(max(event_received_at) - interval '1 day', '-infinity') as at from outbox.suppression
+), asked as (
+    select p.channel, p.kind, p.until, p.source, p.occurred_at, p.received_at, p.message_id, p.address_hash
+    from events.preference p, since
+    where p.received_at >= since.at
+    union all
+    select e.channel, e.kind, null, e.provider, e.occurred_at, e.received_at, e.message_id, null
+    from events.engagement_event e, since
+    where e.received_at >= since.at and e.kind in ('complained', 'unsubscribed')
+    union all
+    select d.channel, d.kind, null, d.provider, d.occurred_at, d.received_at, d.message_id, null
+    from events.delivery_event d, since
+    where d.received_at >= since.at and d.kind = 'bounced'
+), placed as (
+    select a.channel, a.address_hash, a.kind, a.until, a.source, a.occurred_at, a.received_at
+    from asked a where a.address_hash is not null
+    union
+    select a.channel, t.address_hash, a.kind, a.until, a.source, a.occurred_at, a.received_at
+    from asked a
+    join outbox.attempt t on t.message_id = a.message_id and t.channel = a.channel
+    where a.address_hash is null and t.address_hash is not null
+    union
+    select a.channel, now.address_hash, a.kind, a.until, a.source, a.occurred_at, a.received_at
+    from asked a
+    join outbox.message m on m.id = a.message_id
+    join handoff.recipients r on r.contact_id = m.contact_id
+    cross join lateral (
+        select case a.channel when 'email' then r.email_hash when 'sms' then r.phone_hash end as address_hash
+    ) as now
+    -- A bounce speaks of the address it was sent to, and of no other.
+    where a.address_hash is null and now.address_hash is not null and a.kind <> 'bounced'
+), newest as (
+    select distinct on (channel, address_hash, kind in ('bounced', 'complained')) *
+    from placed
+    order by channel, address_hash, kind in ('bounced', 'complained'), occurred_at desc, received_at desc
+), lifted as (
+    update outbox.suppression s
+    set lifted_at = greatest(n.occurred_at, s.suppressed_at)
+    from newest n
+    where n.kind in ('resubscribed', 'paused')
+        and s.channel = n.channel and s.address_hash = n.address_hash and s.lifted_at is null
+        and s.reason in ('unsubscribed', 'stopped', 'paused') and s.suppressed_at < n.occurred_at
+    returning 1
+), added as (
+    insert into outbox.suppression (channel, address_hash, reason, source, event_received_at, suppressed_at, until)
+    select n.channel, n.address_hash, case when n.source = 'sms_keyword' and n.kind = 'unsubscribed' then 'stopped' else n.kind end,
+        n.source, n.received_at, n.occurred_at, case when n.kind = 'paused' then n.until end
+    from newest n
+    -- First the lifting, then the new row: one of a kind may be active.
+    cross join (select count(*) from lifted) as lifted_first
+    where n.kind <> 'resubscribed' and not exists (
+        select from outbox.suppression s
+        where s.channel = n.channel and s.address_hash = n.address_hash and s.suppressed_at >= n.occurred_at
+            and (s.reason = n.kind or (s.reason = 'stopped' and n.kind = 'unsubscribed'))
+    )
+    on conflict do nothing
+    returning 1
+)
+select (select count(*) from added) as suppressed, (select count(*) from lifted) as lifted;
+
+-- name: states_of_run(run_id)
+-- How the messages of a run stand.
+select state, count(*) as messages from outbox.message where run_id = :run_id group by state order by state;
