@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -137,39 +135,31 @@ def in_parallel(
 ) -> dict[UUID, Outcome]:
     """One call a message, many at once; one outcome each, whatever `send_one` raises.
 
-    With `pause`, the first `NotSent` spares the calls that have not begun: they get the same answer. Raises
+    With `pause`, the first `not_sent` spares the calls that have not begun: they get the same answer. Raises
     `Misconfigured` when nothing can have left.
     """
-    ended = threading.Event()
-    first: list[SendError | Misconfigured] = []
+    spared: list[Outcome] = []
+    failures: list[Misconfigured] = []
 
     def attempt(message: Message) -> Outcome:
-        if ended.is_set():
-            return _spared(first[0])
+        if spared:
+            return spared[0]
         try:
-            return send_one(message)
+            outcome = send_one(message)
         except Misconfigured as error:
-            first.append(error)
-            ended.set()
-            return MISCONFIGURED
-        except NotSent as error:
-            if pause:
-                first.append(error)
-                ended.set()
-            return error.outcome()
+            failures.append(error)
+            outcome = MISCONFIGURED
+            spared.append(outcome)
         except SendError as error:
-            return error.outcome()
+            outcome = error.outcome()
         except Exception as error:  # noqa: BLE001 - the call had begun: whatever broke, the message may have left
-            return OutcomeUnknown("The answer could not be understood.", code=type(error).__name__).outcome()
+            outcome = OutcomeUnknown("The answer could not be understood.", code=type(error).__name__).outcome()
+        if pause and outcome.kind is OutcomeKind.NOT_SENT:
+            spared.append(outcome)
+        return outcome
 
-    outcomes = dict(zip([m.message_id for m in messages], pool.map(attempt, messages), strict=True))
-    return settle(outcomes, next((error for error in first if isinstance(error, Misconfigured)), None))
-
-
-def _spared(cause: SendError | Misconfigured) -> Outcome:
-    if isinstance(cause, Misconfigured):
-        return MISCONFIGURED
-    return replace(cause.outcome(), detail=f"Not called: {cause.detail}")
+    outcomes = dict(zip([message.message_id for message in messages], pool.map(attempt, messages), strict=True))
+    return settle(outcomes, failures[0] if failures else None)
 
 
 def never_left(error: Any) -> bool:

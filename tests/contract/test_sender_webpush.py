@@ -1,0 +1,206 @@
+"""What is web push's own: subscriptions that end, keys that do not fit, endpoints that nobody should call."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from py_vapid import Vapid
+
+from senders import registry
+from senders.contract import WEBPUSH, Message, OutcomeKind, Push, Recipient
+from tests.contract.providers import CLOCK, DEFINITION, TEMPLATE, WebPush, message, subscription
+from tests.contract.stub import Recorded, Reply, Stub
+from warehouse import connections
+from warehouse.errors import Misconfigured
+
+NEW, OLD = "https://push.example.net/s/1", "https://other.example.org/s/2"
+
+
+@pytest.fixture
+def webpush(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> WebPush:
+    made = WebPush(stub, monkeypatch.setenv)
+    made.behaves("accepts")
+    return made
+
+
+def to(*endpoints: str, **changes: Any) -> Message:
+    recipient = Recipient(subscriptions=[subscription(endpoint) for endpoint in endpoints])
+    return replace(message(1, WEBPUSH), recipient=recipient, **changes)
+
+
+def answering(provider: WebPush, by_path: Mapping[str, Reply]) -> None:
+    provider.stub.answer = lambda request: by_path[request.path]
+
+
+def paths(provider: WebPush) -> list[str]:
+    return [request.path for request in provider.stub.requests]
+
+
+def claims(request: Recorded) -> Any:
+    token = request.headers["authorization"].split("t=")[1].split(",")[0]
+    part = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+def test_the_request_carries_time_to_live_topic_urgency_and_a_signed_claim(webpush: WebPush) -> None:
+    webpush.sender().send([to(NEW)])
+    (request,) = webpush.stub.requests
+    assert request.headers["ttl"] == str(3 * 3600)
+    assert request.headers["urgency"] == "normal"
+    assert len(request.headers["topic"]) == 32
+    assert request.headers["content-encoding"] == "aes128gcm"
+    assert request.headers["host"] == "push.example.net"
+    assert Vapid.verify(request.headers["authorization"])
+    assert claims(request)["sub"] == "mailto:care@shop.example.com"
+    assert TEMPLATE.push is not None
+    assert TEMPLATE.push.title.encode() not in request.body, "the payload is encrypted"
+
+
+def test_each_push_service_is_named_in_its_own_claim(webpush: WebPush) -> None:
+    webpush.sender().send([to(NEW), replace(to(OLD), message_id=message(2, WEBPUSH).message_id)])
+    assert {claims(r)["aud"] for r in webpush.stub.requests} == {
+        "https://push.example.net",
+        "https://other.example.org",
+    }
+
+
+def test_one_topic_for_a_step_and_another_for_the_next(webpush: WebPush) -> None:
+    webpush.sender().send([to(NEW), replace(to(NEW, step="day60"), message_id=message(2, WEBPUSH).message_id)])
+    assert len({request.headers["topic"] for request in webpush.stub.requests}) == 2
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_ended_subscription_is_reported_and_the_next_one_is_tried(webpush: WebPush, status: int) -> None:
+    answering(webpush, {"/s/1": Reply(status), "/s/2": Reply(201)})
+    (outcome,) = webpush.sender().send([to(NEW, OLD)]).values()
+    assert paths(webpush) == ["/s/1", "/s/2"]
+    assert (outcome.kind, list(outcome.gone_endpoints)) == (OutcomeKind.ACCEPTED, [NEW])
+
+
+def test_the_newest_subscription_that_takes_it_is_the_only_one_called(webpush: WebPush) -> None:
+    webpush.sender().send([to(NEW, OLD)])
+    assert paths(webpush) == ["/s/1"]
+
+
+def test_when_every_subscription_has_ended_the_message_is_rejected(webpush: WebPush) -> None:
+    answering(webpush, {"/s/1": Reply(410), "/s/2": Reply(404)})
+    (outcome,) = webpush.sender().send([to(NEW, OLD)]).values()
+    assert (outcome.kind, list(outcome.gone_endpoints)) == (OutcomeKind.REJECTED, [NEW, OLD])
+
+
+@pytest.mark.parametrize("doubt", [Reply(500), Reply(trouble="reset"), Reply(207)])
+def test_in_doubt_the_next_subscription_is_not_tried(webpush: WebPush, doubt: Reply) -> None:
+    answering(webpush, {"/s/1": doubt, "/s/2": Reply(201)})
+    (outcome,) = webpush.sender().send([to(NEW, OLD)]).values()
+    assert outcome.kind is OutcomeKind.UNKNOWN
+    assert paths(webpush) == ["/s/1"]
+
+
+def test_one_endpoint_made_with_another_key_is_rejected_alone(webpush: WebPush) -> None:
+    answering(webpush, {"/s/1": Reply(403), "/s/2": Reply(201)})
+    other = replace(to(OLD), message_id=message(2, WEBPUSH).message_id)
+    outcomes = webpush.sender().send([to(NEW), other])
+    assert outcomes[to(NEW).message_id].kind is OutcomeKind.REJECTED
+    assert outcomes[other.message_id].kind is OutcomeKind.ACCEPTED
+
+
+def test_a_key_that_every_push_service_refuses_is_ours_to_mend(webpush: WebPush) -> None:
+    webpush.stub.answer = lambda _: Reply(403)
+    with pytest.raises(Misconfigured, match="VAPID"):
+        webpush.sender().send([message(number, WEBPUSH) for number in (1, 2, 3)])
+
+
+def test_a_wrong_key_and_another_refusal_lose_no_outcome(webpush: WebPush) -> None:
+    answering(webpush, {"/s/1": Reply(403), "/s/2": Reply(403), "/s/3": Reply(413)})
+    outcomes = webpush.sender().send([message(number, WEBPUSH) for number in (1, 2, 3)])
+    assert [outcome.kind for outcome in outcomes.values()] == [
+        OutcomeKind.NOT_SENT,
+        OutcomeKind.NOT_SENT,
+        OutcomeKind.REJECTED,
+    ]
+
+
+def test_a_throttling_push_service_is_left_alone_and_others_are_not(webpush: WebPush) -> None:
+    webpush.connect(webpush.stub.url, sandbox_host=webpush.stub.url.removeprefix("http://"), connections=1)
+    answering(webpush, {"/s/1": Reply(429, {"Retry-After": "9"}), "/s/2": Reply(201)})
+    ids = [message(number, WEBPUSH).message_id for number in range(3)]
+    outcomes = webpush.sender().send(
+        [replace(to(endpoint), message_id=key) for endpoint, key in zip((NEW, NEW, OLD), ids, strict=True)]
+    )
+    assert [(o.kind, o.retry_after) for o in outcomes.values()] == [
+        (OutcomeKind.NOT_SENT, timedelta(seconds=9)),
+        (OutcomeKind.NOT_SENT, timedelta(seconds=9)),
+        (OutcomeKind.ACCEPTED, None),
+    ]
+    assert paths(webpush) == ["/s/1", "/s/2"]
+
+
+def test_what_is_too_long_for_a_push_is_rejected_unsent(webpush: WebPush) -> None:
+    push = Push(title="x" * 4000, body="y", url="https://shop.example.com")
+    (outcome,) = webpush.sender().send([to(NEW, template=replace(TEMPLATE, push=push))]).values()
+    assert (outcome.kind, outcome.error_code) == (OutcomeKind.REJECTED, "too_long")
+    assert paths(webpush) == []
+
+
+def test_a_redirect_is_not_followed(webpush: WebPush) -> None:
+    answering(webpush, {"/s/1": Reply(307, {"Location": "https://push.example.net/s/2"}), "/s/2": Reply(201)})
+    (outcome,) = webpush.sender().send([to(NEW)]).values()
+    assert outcome.kind is OutcomeKind.REJECTED
+    assert paths(webpush) == ["/s/1"]
+
+
+@pytest.mark.parametrize("endpoint", ["http://push.example.net/s/1", "ftp://x/y", "not a url", "", "https://"])
+def test_an_endpoint_that_is_no_https_url_is_rejected(webpush: WebPush, endpoint: str) -> None:
+    (outcome,) = webpush.sender().send([to(endpoint)]).values()
+    assert outcome.kind is OutcomeKind.REJECTED
+    assert paths(webpush) == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_an_endpoint_inside_the_house_is_never_called(
+    webpush: WebPush, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = {"password": webpush.connection(webpush.stub.url)["password"], "extra": {"timeout_seconds": 2}}
+    monkeypatch.setenv(connections.variable(connections.WEBPUSH), json.dumps(document))
+    endpoint = f"https://{host}:{webpush.stub.url.rsplit(':', 1)[-1]}/s/1"
+    (outcome,) = registry.sender_for(WEBPUSH, DEFINITION).send([to(endpoint)]).values()
+    assert (outcome.kind, outcome.error_code) == (OutcomeKind.REJECTED, "bad_endpoint")
+    assert paths(webpush) == []
+
+
+def test_a_subscription_with_broken_keys_is_passed_over(webpush: WebPush) -> None:
+    broken = replace(subscription(NEW), p256dh="AAAA")
+    one = replace(message(1, WEBPUSH), recipient=Recipient(subscriptions=[broken, subscription(OLD)]))
+    (outcome,) = webpush.sender().send([one]).values()
+    assert outcome.kind is OutcomeKind.ACCEPTED
+    assert paths(webpush) == ["/s/2"]
+
+
+def test_time_to_live_ends_with_the_messages_time(webpush: WebPush) -> None:
+    webpush.sender().send([to(NEW, deliver_before=CLOCK + timedelta(seconds=90))])
+    assert webpush.stub.requests[0].headers["ttl"] == "90"
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"extra": {"sandbox": True}}, "sandbox_host"),
+        ({"extra": {"sandbox": True, "sandbox_host": "fcm.googleapis.com"}}, "provider itself"),
+        ({"extra": {"sandbox": True, "sandbox_host": "updates.push.services.mozilla.com:443"}}, "provider itself"),
+        ({"password": ""}, "private key"),
+        ({"password": "not a key"}, "private key"),
+    ],
+)
+def test_a_wrong_connection_is_refused_before_anything_is_claimed(
+    webpush: WebPush, document: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = {"password": webpush.connection(webpush.stub.url)["password"], **document}
+    monkeypatch.setenv(connections.variable(connections.WEBPUSH), json.dumps(whole))
+    with pytest.raises(Misconfigured, match=words):
+        registry.sender_for(WEBPUSH, DEFINITION)
