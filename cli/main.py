@@ -30,9 +30,12 @@ VERBS: tuple[str, ...] = (
     "gate",
     "enqueue",
     "dispatch",
+    "release",
     "report",
     "explain",
     "preview",
+    "release",
+    "suppress",
     "sandbox",
     "events",
 )

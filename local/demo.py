@@ -1,7 +1,7 @@
 """`make demo`: the whole product on a year of real purchases, on this machine, without accounts.
 
-Loads the sample data, runs the real DAG for six days of October 2017, lets made-up customers answer, and fails unless everything that it
-promises to show was there. It ends with three doors: for the marketer, the analyst, the data engineer.
+Loads the sample data, runs the real DAG for six days of October 2017, lets made-up customers answer, and fails unless
+everything that it promises to show was there. It ends with three doors: for the marketer, the analyst, the data engineer.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from warehouse import settings
 from warehouse.errors import Misconfigured, WinbackError
 
 FIRST_DAY, DRY_DAY, REFILLED_DAY, LAST_DAY = date(2017, 10, 1), date(2017, 10, 3), date(2017, 10, 4), date(2017, 10, 6)
+EVENING = f"{DRY_DAY}T22:00:00"
+"""Simulated, UTC: what people do between the two runs."""
 SMALL_POOL = 9
 """Codes of winback_discount10 at the start: fewer than the first three days ask for."""
 REFILL = 200
@@ -140,13 +142,13 @@ def main() -> int:
     with _step("Load a year of purchases"):
         _winback("load", "complete-journey", "--codes", f"winback_discount10={SMALL_POOL}")
     with _step(f"Run {FIRST_DAY} to {DRY_DAY} through Airflow"):
-        _suppress_somebody(url)
         _winback("run", "--as-of", str(FIRST_DAY), "--to", str(DRY_DAY))
-    with _step("Customers answer, and marketing refills the dry pool"):
+    with _step("Customers buy and call, and marketing refills the dry pool"):
         _customers_redeem(url)
+        _suppress_somebody(url)
         _winback(
             *("load", "codes", "winback_discount10", str(REFILL)),
-            *("--loaded-at", f"{DRY_DAY}T22:00:00"),
+            *("--loaded-at", EVENING),
         )
     with _step(f"Run {REFILLED_DAY} to {LAST_DAY} through Airflow"):
         _winback("run", "--as-of", str(REFILLED_DAY), "--to", str(LAST_DAY))
@@ -200,7 +202,7 @@ def _fresh_warehouse() -> str:
 
 
 def _suppress_somebody(url: str) -> None:
-    """Three people of the coming days once asked the old system never to write again."""
+    """Three people whose thirty days are over tomorrow ask on the phone never to be written to again."""
     rows = _query(
         url,
         """
@@ -208,13 +210,13 @@ def _suppress_somebody(url: str) -> None:
         where c.consent_email and c.email like '%%@example.com' and o.status <> 'cancelled'
         and o.ordered_at < %(day)s::timestamp at time zone 'America/New_York'
         group by o.contact_id
-        having max((o.ordered_at at time zone 'America/New_York')::date) = %(day)s::date - 28
+        having max((o.ordered_at at time zone 'America/New_York')::date) = %(day)s::date - 30
         order by o.contact_id limit 3
         """,
-        day=FIRST_DAY,
+        day=REFILLED_DAY,
     )
     for row in rows:
-        _winback("suppress", row["contact_id"], "--channel", "email", "--by", "the old system's list")
+        _winback("suppress", row["contact_id"], "--by", "customer service", "--at", EVENING)
 
 
 def _customers_redeem(url: str) -> None:
