@@ -8,5 +8,5 @@
         {{ orders }}.total - coalesce(
             {{ orders }}.refunded_total, case when lower({{ orders }}.status) = 'refunded' then {{ orders }}.total else 0 end
         )
-    )::numeric(38, 4)
+    )::numeric
 {%- endmacro %}

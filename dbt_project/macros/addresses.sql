@@ -1,0 +1,18 @@
+{# Syntax only: whether an address exists is the provider's to say. The local part has at most 64 characters, the whole at most 254
+   (RFC 5321); quoted local parts and address literals are refused. #}
+{% macro is_email(email) -%}
+    (
+        length(btrim({{ email }})) <= 254
+        and btrim({{ email }}) ~* '^[a-z0-9!#$%&''*+/=?^_`{|}~-]{1,64}(\.[a-z0-9!#$%&''*+/=?^_`{|}~-]{1,63})*@([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$'
+        and length(split_part(btrim({{ email }}), '@', 1)) <= 64
+    )
+{%- endmacro %}
+
+{# E.164: a plus sign and at most 15 digits, the first not 0; the shortest numbers in use have 7. #}
+{% macro is_phone(phone) -%}
+    (btrim({{ phone }}) ~ '^\+[1-9][0-9]{6,14}$')
+{%- endmacro %}
+
+{% macro email_key(email) -%}
+    lower(btrim({{ email }}))
+{%- endmacro %}

@@ -1,0 +1,93 @@
+{{ config(materialized='ephemeral') }}
+
+-- Any sign of life counts: a purchase, a person's open or click, a visit. Who never gave one began on the day they were created.
+with windows as (
+    select * from {{ ref('int_windows') }}
+    where trigger = 'clock' and campaign_clock = 'last_activity'
+),
+
+active as (
+    select distinct
+        windows.run_id,
+        windows.campaign,
+        windows.step,
+        windows.as_of,
+        windows.timezone,
+        windows.opens_at,
+        windows.closes_at,
+        windows.wait_days,
+        signs.contact_id
+    from windows
+    cross join lateral (
+        select orders.contact_id
+        from {{ ref('stg_raw__orders') }} as orders
+        where
+            orders.ordered_at >= windows.opens_at
+            and orders.ordered_at < windows.closes_at
+            and {{ is_purchase('orders') }}
+        union all
+        select visits.contact_id
+        from {{ ref('stg_raw__site_visits') }} as visits
+        where visits.visited_at >= windows.opens_at and visits.visited_at < windows.closes_at
+        union all
+        select engagements.contact_id
+        from {{ ref('stg_raw__engagements') }} as engagements
+        where
+            engagements.occurred_at >= windows.opens_at
+            and engagements.occurred_at < windows.closes_at
+            and {{ is_human('engagements') }}
+        union all
+        select messages.contact_id
+        from {{ ref('stg_events__engagement_events') }} as engagements
+        inner join {{ ref('stg_outbox__messages') }} as messages on messages.message_id = engagements.message_id
+        where
+            engagements.occurred_at >= windows.opens_at
+            and engagements.occurred_at < windows.closes_at
+            and {{ is_human('engagements') }}
+        union all
+        select contacts.contact_id
+        from {{ ref('stg_raw__contacts') }} as contacts
+        where contacts.created_at >= windows.opens_at and contacts.created_at < windows.closes_at
+        offset 0
+    ) as signs
+),
+
+started as (
+    select
+        active.*,
+        coalesce(
+            {{ last_activity_at('active.contact_id', 'active.closes_at') }},
+            (
+                select contacts.created_at
+                from {{ ref('stg_raw__contacts') }} as contacts
+                where contacts.contact_id = active.contact_id
+            )
+        ) as started_at
+    from active
+),
+
+episodes as (
+    select
+        started.*,
+        (started_at at time zone timezone)::date as episode_on,
+        ((started_at at time zone timezone)::date + wait_days)::timestamp at time zone timezone as due_at
+    from started
+    where started_at >= opens_at and started_at < closes_at
+),
+
+final as (
+    select
+        run_id,
+        campaign,
+        step,
+        contact_id,
+        null::uuid as parent_message_id,
+        as_of,
+        episode_on,
+        episode_on + wait_days as due_on,
+        started_at
+    from episodes
+    where {{ last_activity_at('episodes.contact_id', 'episodes.due_at', since='episodes.closes_at') }} is null
+)
+
+select * from final

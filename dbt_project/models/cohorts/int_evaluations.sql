@@ -1,0 +1,127 @@
+{{ config(materialized='table', post_hook='analyze {{ this }}') }}
+
+-- What depends on the others: one contact of a person, one message a day, the holdout, the caps. Codes come after this.
+with rules as (
+    select * from {{ ref('int_rules') }}
+),
+
+-- Several contacts of one person due the same step: one of them stands for the person.
+persons as (
+    select
+        rules.*,
+        cardinality(skips) = 0 and row_number() over (
+            partition by run_id, campaign, step, as_of, mode = 'shadow', person_id
+            order by cardinality(skips) = 0 desc, episode_on desc, contact_id collate "C"
+        ) > 1 as is_same_person,
+        {{ holdout_place('person_id', 'campaign') }} as holdout_place
+    from rules
+),
+
+held_out as (
+    select
+        persons.*,
+        cardinality(skips) = 0 and not is_same_person as is_eligible,
+        holdout_place < holdout_percent as is_held_out,
+        cardinality(channels) > 0 and (touches_today >= cap_per_day or touches_7_days >= cap_per_7_days) as is_capped
+    from persons
+),
+
+-- Two campaigns, or two steps of one, want the same person on the same day. What a shadow wants does not count.
+ranked as (
+    select
+        held_out.*,
+        is_eligible and not is_held_out and not is_capped as is_free,
+        count(*) filter (where is_eligible and not is_held_out and not is_capped and cardinality(channels) > 0) over (
+            partition by run_id, as_of, mode = 'shadow', person_id
+            order by priority, due_on, position, campaign, contact_id collate "C"
+            rows between unbounded preceding and current row
+        ) as place_today
+    from held_out
+),
+
+allowed as (
+    select
+        ranked.*,
+        is_free and cardinality(channels) > 0 and (
+            touches_today + place_today > cap_per_day or touches_7_days + place_today > cap_per_7_days
+        ) as is_outranked
+    from ranked
+),
+
+-- In a run over several days, what an earlier day of the set would have sent counts as sent.
+replayed as (
+    select
+        allowed.*,
+        coalesce(
+            bool_or(is_free and not is_outranked) over (
+                partition by run_id, campaign, step, contact_id, episode_on
+                order by as_of
+                rows between unbounded preceding and 1 preceding
+            ),
+            false
+        ) as is_sent_earlier
+    from allowed
+),
+
+final as (
+    select
+        run_id,
+        campaign,
+        step,
+        contact_id,
+        person_id,
+        mode,
+        definition_hash,
+        campaign_timezone,
+        timezone,
+        priority,
+        position,
+        promotion,
+        reachable_channels,
+        email_consent,
+        sms_consent,
+        case
+            when cardinality(skips) > 0 or is_same_person or is_sent_earlier then 'skip'
+            when is_held_out then 'holdout'
+            when is_capped or is_outranked then 'hold'
+            else 'send'
+        end as decision,
+        skips || array_remove(
+            array[
+                case when is_same_person then 'same_person' end,
+                case when is_sent_earlier then 'already_messaged' end,
+                case when is_eligible and is_held_out then 'holdout' end,
+                case when is_capped then 'frequency_cap' end,
+                case when is_outranked then 'outranked' end
+            ],
+            null
+        ) as reasons,
+        jsonb_build_object(
+            'person_id', person_id,
+            'person_contacts', person_contacts,
+            'started_at', started_at,
+            'last_purchase_at', last_purchase_at,
+            'purchased_since_at', purchased_since_at,
+            'active_since_at', active_since_at,
+            'late_days', as_of - due_on,
+            'is_known', is_known,
+            'email_consent', has_email_consent,
+            'sms_consent', has_sms_consent,
+            'channels', to_jsonb(reachable_channels),
+            'obstacles', jsonb_strip_nulls(
+                jsonb_build_object('email', email_obstacle, 'sms', sms_obstacle, 'webpush', webpush_obstacle)
+            ),
+            'timezone', timezone,
+            'touches_today', touches_today,
+            'touches_7_days', touches_7_days,
+            'holdout_place', round(holdout_place, 4)
+        ) as seen,
+        as_of,
+        episode_on,
+        due_on,
+        started_at,
+        last_purchase_at
+    from replayed
+)
+
+select * from final
