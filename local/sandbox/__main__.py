@@ -42,7 +42,8 @@ def main() -> None:
 
     def make_core() -> Core:
         store = Store(given.folder / "sandbox.sqlite")
-        return Core(store, secret, url, reported, given.folder.parent / PUSH_KEYS, Habits())
+        habits, clock = Habits(**store.meta("habits", {})), store.meta("clock")
+        return Core(store, secret, url, reported, given.folder.parent / PUSH_KEYS, habits, clock=clock)
 
     server = make_server(make_core, given.instance)
     server.config.host, server.config.port = "127.0.0.1", given.port

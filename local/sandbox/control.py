@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from local.sandbox.core import Core
+from local.sandbox.fates import Habits
 from local.sandbox.webhooks import Webhooks
 
 MAX_WAIT_SECONDS = 20.0
@@ -69,6 +71,7 @@ def routes(core: Core, webhooks: Webhooks, instance: str) -> list[Route]:
             core.habits.rates[channel].update(rates)
         core.habits.people.update(document.get("people") or {})
         core.habits.seed = int(document.get("seed", core.habits.seed))
+        core.store.set_meta("habits", asdict(core.habits))
         core.keep_content = bool(document.get("keep_content", core.keep_content))
         return JSONResponse({"seed": core.habits.seed, "rates": core.habits.rates})
 
@@ -84,6 +87,7 @@ def routes(core: Core, webhooks: Webhooks, instance: str) -> list[Route]:
 
     async def reset(_: Request) -> Response:
         core.store.reset()
+        core.habits = Habits()
         core.faults.replace([])
         core.set_clock(None)
         return JSONResponse(summary(core, webhooks))

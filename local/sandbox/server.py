@@ -6,6 +6,7 @@ warehouse. `ensure` is safe to call from many processes at once. `Sandbox` runs 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -239,7 +240,7 @@ def _start(it: Instance, database_url: str) -> None:
         "--events-port",
         str(events_port),
     ]
-    with log.open("a") as output:
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as output:
         process = subprocess.Popen(
             [*command, "--instance", token],
             env={**os.environ, "WINBACK_DATABASE_URL": database_url},
@@ -274,11 +275,21 @@ def _stop(it: Instance) -> bool:
     pid = it.state()["pid"]
     os.kill(pid, signal.SIGTERM)
     until = time.monotonic() + START_SECONDS
-    while it.is_running():
+    while _lives(pid):
         if time.monotonic() > until:
             os.kill(pid, signal.SIGKILL)
             break
-        time.sleep(0.05)
+        time.sleep(0.02)
+    return True
+
+
+def _lives(pid: int) -> bool:
+    with contextlib.suppress(ChildProcessError):  # started by another process: nothing to collect
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
     return True
 
 

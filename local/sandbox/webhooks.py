@@ -2,8 +2,8 @@
 
 SendGrid posts batches, signed with ECDSA over timestamp and raw body ("Event Webhook security features"); Twilio posts
 a form for each status and each inbound text, signed with HMAC-SHA1 over URL and fields ("Webhooks security"). Both try
-again when the answer is not 2xx. The signed timestamp is the real time of posting; what happened when is in the simulated
-clock: SendGrid says so in each event; for what says nothing of its time (Twilio, unsubscribing by one click,
+again when the answer is not 2xx. The signed timestamp is the real time of posting; what happened when is in the
+simulated clock: SendGrid says so in each event; for what says nothing of its time (Twilio, unsubscribing by one click,
 service workers) the post carries `X-Sandbox-Clock` (ISO 8601), which no real provider sends.
 """
 
