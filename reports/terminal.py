@@ -1,13 +1,17 @@
-"""The report in a dozen lines, for whoever is at a terminal."""
+"""The report and an explanation as text, for whoever is at a terminal."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from reports import render, words
+from reports.explain import Explanation, Line
 from reports.publish import Published
 
 
@@ -52,3 +56,45 @@ def show(done: Published) -> None:
 
 def _mode(done: Published) -> str:
     return " · simulated: nothing left this machine" if done.page.run["mode"] == "simulated" else ""
+
+
+def tell(told: Explanation) -> None:
+    """Prints an explanation, part by part."""
+    console = _console()
+    console.print()
+    console.print(Text.assemble((f"Contact {told.contact_id}", "bold"), f" · {told.person}"))
+    console.print(Text(f"{told.heading}; counted up to {told.counted_up_to}", "dim"))
+    _heading(console, "What was decided")
+    for verdict in told.verdicts:
+        console.print(Text(verdict.title, "bold"))
+        for reason in verdict.reasons:
+            console.print(Padding(Text(reason), (0, 0, 0, 2)))
+        console.print(Padding(Text(f"It saw: {'; '.join(verdict.seen)}.", "dim"), (0, 0, 0, 2)))
+    for note in told.notes:
+        console.print(Text(note))
+    _lines(console, "Before", told.before)
+    _lines(console, "What happened next", told.after)
+    if not told.after:
+        console.print("\nNothing has happened since.")
+    console.print()
+
+
+def _heading(console: Console, text: str) -> None:
+    console.print()
+    console.print(Text(text, "bold underline"))
+
+
+def _lines(console: Console, title: str, lines: Sequence[Line]) -> None:
+    if not lines:
+        return
+    _heading(console, title)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for line in lines:
+        table.add_row(Text(line.when), Text(line.what))
+    console.print(table)
+
+
+def _console() -> Console:
+    return Console(file=sys.stdout, highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)

@@ -59,6 +59,23 @@ REASONS: Mapping[str, Reason] = {
     "coupon_expired": Reason("Code no longer valid", "The code would have been worthless by the time it arrived."),
     "coupon_released": Reason("Code taken back", "The code it was to carry had gone back to its pool."),
     "skipped": Reason("Stopped at the last moment", "Something had changed between the decision and the sending."),
+    # the provider's codes, and our short words for what went wrong with it
+    "21211": Reason("Not a phone number", "Twilio (21211) knows no such number. It is on the stop list now; correct it in the shop's data."),
+    "21610": Reason("Had replied STOP", "Twilio (21610) holds an opt-out of this number. It is on the stop list now."),
+    "21614": Reason("Number takes no texts", "Twilio (21614) says that this number is not a mobile. It is on the stop list now."),
+    "no_address": Reason("No address left", "The address or subscription had gone by the time of sending."),
+    "no_unsubscribe": Reason("No way to unsubscribe", "The message had no unsubscribe link, so it was not handed over. Set the public URL of the webhook service."),
+    "template": Reason("No content for this channel", "The step's template has nothing for this channel. Add it to the template."),
+    "too_long": Reason("Message too long", "The message with its values is longer than the channel takes. Shorten the template."),
+    "failed": Reason("Refused without a reason", "The provider refused the message and gave no code."),
+    "http_400": Reason("Refused as malformed", "The provider did not take this recipient or this content (400)."),
+    "http_413": Reason("Refused as too large", "The provider did not take the message because of its size (413)."),
+    "lease_expired": Reason("Worker went silent", "The process that was sending died; whether the message left is not known."),
+    "timeout": Reason("No answer in time", "The provider did not answer in time; whether the message left is not known."),
+    "no_answer": Reason("No answer", "The connection broke before the answer; whether the message left is not known."),
+    "nonsense": Reason("Unreadable answer", "The provider's answer made no sense; whether the message left is not known."),
+    "unreachable": Reason("Provider unreachable", "The provider could not be reached; it is tried again."),
+    "released": Reason("Released by a person", "An operator settled what had been in doubt."),
 }  # fmt: skip
 
 KINDS: Mapping[str, str] = {
@@ -66,6 +83,7 @@ KINDS: Mapping[str, str] = {
     "hold": "Put off, tried again the next day",
     "holdout": "Left alone to compare with",
     "stopped": "Stopped at the last moment",
+    "refused": "Refused by the provider",
 }
 
 STAGES: Mapping[str, str] = {
@@ -131,7 +149,11 @@ def reason(code: str | None) -> Reason:
     """The words for a reason; a code nobody has written words for yet is shown, not hidden."""
     if code is None:
         return Reason("No reason given", "The decision carries no reason.")
-    return REASONS.get(code) or Reason(plain(code), f"Decided for the reason {code!r}.")
+    if code.isdigit():
+        return REASONS.get(code) or Reason(
+            f"Refused with code {code}", "The provider's documentation says what the code means."
+        )
+    return REASONS.get(code) or Reason(plain(code), f"On record as {code!r}.")
 
 
 def channel(code: str) -> str:

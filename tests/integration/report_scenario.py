@@ -166,7 +166,7 @@ class Scenario:
     def message(
         self, run: uuid.UUID, day: date, contact_id: str, step: str = "day30", *, channels: Sequence[str] = ("email",),
         state: str = "accepted", when: datetime | None = None, reason: str | None = None, grant: uuid.UUID | None = None,
-        episode_on: date | None = None, error_code: str | None = None,
+        episode_on: date | None = None, error_code: str | None = None, address_hash: bytes | None = None,
     ) -> uuid.UUID:  # fmt: skip
         """A message, led to `state` with the attempts that lead there."""
         message_id = uuid.uuid4()
@@ -182,20 +182,25 @@ class Scenario:
                 "planned_at": self.clocks[run],
             },
         )  # fmt: skip
-        move = "update outbox.message set state = %s, reason = %s, accepted_at = %s, accepted_channel = %s, closed_at = %s where id = %s"
+        move = (
+            "update outbox.message set state = %s, reason = %s, accepted_at = %s, accepted_channel = %s, closed_at = %s"
+            " where id = %s"
+        )
         if state in ("skipped", "expired"):
             self.connection.execute(move, [state, reason, None, None, when, message_id])
         elif state != "planned":
             self.connection.execute(move, ["sending", None, None, None, None, message_id])
             outcome = {"accepted": "accepted", "rejected": "rejected", "in_doubt": "unknown", "sending": "open"}[state]
-            self._insert(
-                "outbox.attempt",
-                {
-                    "message_id": message_id, "attempt_no": 1, "channel": channels[0], "worker": "test", "opened_at": when,
-                    "lease_until": when, "closed_at": None if outcome == "open" else when, "outcome": outcome,
-                    "error_code": error_code,
-                },
-            )  # fmt: skip
+            attempt = {
+                "message_id": message_id, "attempt_no": 1, "channel": channels[0], "worker": "test", "opened_at": when,
+                "lease_until": when, "address_hash": address_hash,
+            }  # fmt: skip
+            self._insert("outbox.attempt", attempt)
+            if outcome != "open":
+                self.connection.execute(
+                    "update outbox.attempt set outcome = %s, closed_at = %s, error_code = %s where message_id = %s",
+                    [outcome, when, error_code, message_id],
+                )
             if state == "accepted":
                 self.connection.execute(move, [state, None, when, channels[0], when, message_id])
             elif state != "sending":

@@ -3,7 +3,7 @@
 -- Orders are looked up by the contact of an accepted message; the order history is never read as a whole.
 with messages as (
     select * from {{ ref('int_reports__messages') }}
-    where state = 'accepted'
+    where is_reached
 ),
 
 clock as (

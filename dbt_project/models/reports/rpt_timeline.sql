@@ -154,6 +154,42 @@ preferences as (
     inner join {{ source('events', 'preference') }} as event on event.message_id = messages.id
 ),
 
+-- An address is known here by its hash alone, and only where a message went to it.
+addresses as (
+    select distinct messages.contact_id, attempt.channel, attempt.address_hash
+    from messages
+    inner join {{ source('outbox', 'attempt') }} as attempt on attempt.message_id = messages.id
+    where attempt.address_hash is not null
+),
+
+replies as (
+    select
+        addresses.contact_id, null::uuid as message_id, null as campaign, null as step,
+        'preference' as kind,
+        jsonb_build_object(
+            'kind', event.kind, 'channel', event.channel, 'source', event.source, 'until', event.until
+        ) as detail,
+        90 as position, null::date as as_of, event.occurred_at as happened_at
+    from addresses
+    inner join {{ source('events', 'preference') }} as event
+        on event.channel = addresses.channel and event.address_hash = addresses.address_hash
+    where event.message_id is null
+),
+
+suppressions as (
+    select
+        addresses.contact_id, null::uuid as message_id, null as campaign, null as step,
+        'suppressed' as kind,
+        jsonb_build_object(
+            'channel', suppression.channel, 'reason', suppression.reason, 'until', suppression.until,
+            'lifted_at', suppression.lifted_at
+        ) as detail,
+        95 as position, null::date as as_of, suppression.suppressed_at as happened_at
+    from addresses
+    inner join {{ source('outbox', 'suppression') }} as suppression
+        on suppression.channel = addresses.channel and suppression.address_hash = addresses.address_hash
+),
+
 final as (
     select * from purchases
     union all select * from decisions
@@ -168,6 +204,8 @@ final as (
     union all select * from deliveries
     union all select * from engagements
     union all select * from preferences
+    union all select * from replies
+    union all select * from suppressions
 )
 
 select * from final

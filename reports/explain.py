@@ -1,0 +1,202 @@
+"""Tells what was decided about one person on a day, why, and what happened next. Reads as an analyst; knows no address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import psycopg
+
+from reports import read, story, words
+from reports.read import Row, queries
+from reports.render import long_day, moment, plural, short_day
+from warehouse.errors import WinbackError
+
+HINDSIGHT = 6
+"""How many earlier things the story begins with."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that happened: when, in the campaign's zone, and what."""
+
+    when: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided about one step, and why."""
+
+    title: str
+    reasons: Sequence[str]
+    seen: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What `winback explain` prints, part by part. Empty parts are left out."""
+
+    contact_id: str
+    person: str
+    day: date
+    heading: str
+    verdicts: Sequence[Verdict]
+    notes: Sequence[str]
+    """In place of verdicts where nothing was decided: why, and when the next step falls due."""
+    before: Sequence[Line]
+    after: Sequence[Line]
+    counted_up_to: str
+    decisions: int
+    messages: int
+
+
+def explain(contact_id: str, as_of: date | None = None, campaign: str | None = None) -> Explanation:
+    """Everything on record about a contact around a day; without one, around the last day something was decided about them.
+
+    Raises `WinbackError` where the contact or the campaign is unknown, or no day was ever run.
+    """
+    with read.analyst() as connection:
+        read.require_reports(connection)
+        ask = queries()
+        days = list(ask.days_run(connection, contact_id=contact_id))
+        person = ask.person(connection, contact_id=contact_id)
+        if person is None:
+            raise _unknown(connection, contact_id, as_of)
+        day = as_of or next((row["as_of"] for row in days if row["is_decided"]), days[0]["as_of"] if days else None)
+        if day is None:
+            raise WinbackError(
+                "No day was run yet, so nothing was decided about anybody. `winback run --as-of D` runs one."
+            )
+        run = _run_of(connection, day)
+        timezone = str(run["timezone"]) if run else "UTC"
+        if campaign and run:
+            _check_campaign(connection, campaign, run)
+        timeline = [
+            row
+            for row in ask.timeline(connection, contact_id=contact_id)
+            if campaign is None or row["campaign"] in (None, campaign)
+        ]
+        decisions = [row for row in timeline if row["kind"] == "decision" and row["as_of"] == day]
+        notes = [] if decisions else _why_nothing(connection, contact_id, day, run, days, timezone)
+        start = min((row["happened_at"] for row in decisions), default=_start(connection, day, timezone))
+        clock = ask.clock(connection)["reporting_at"]
+    earlier = [row for row in timeline if row["happened_at"] < start]
+    later = [row for row in timeline if row["happened_at"] >= start and row not in decisions]
+    return Explanation(
+        contact_id=contact_id,
+        person=_describe(person),
+        day=day,
+        heading=long_day(day),
+        verdicts=[_verdict(row, timezone) for row in decisions],
+        notes=notes,
+        before=[_line(row, timezone) for row in earlier[-HINDSIGHT:]],
+        after=[_line(row, timezone) for row in later],
+        counted_up_to=moment(clock, timezone),
+        decisions=len(decisions),
+        messages=len({row["message_id"] for row in timeline if row["as_of"] == day and row["message_id"]}),
+    )
+
+
+def _unknown(connection: psycopg.Connection[Any], contact_id: str, as_of: date | None) -> WinbackError:
+    known = [row["contact_id"] for row in queries().some_contacts(connection, as_of=as_of)]
+    example = f" Contacts that something was decided about: {', '.join(known)}." if known else ""
+    return WinbackError(
+        f"raw.contacts has no contact {contact_id!r}. An id is the shop's own, letter by letter.{example} "
+        "Nothing was looked up by name or address: those are not known here."
+    )
+
+
+def _check_campaign(connection: psycopg.Connection[Any], campaign: str, run: Row) -> None:
+    known = sorted({row["campaign"] for row in queries().steps(connection, runs=[run["run_id"]])})
+    if campaign not in known:
+        raise WinbackError(f"There is no campaign {campaign!r}. The run of that day knew: {', '.join(known)}.")
+
+
+def _run_of(connection: psycopg.Connection[Any], day: date) -> Row | None:
+    """The run that decided the day; where none did, the newest, whose campaigns and zone are the best guess."""
+    those = read.runs(connection, day, day) or read.runs(connection)
+    finished = [row for row in those if row["state"] == "enqueued"]
+    return (finished or list(those) or [None])[-1]
+
+
+def _why_nothing(
+    connection: psycopg.Connection[Any], contact_id: str, day: date, run: Row | None, days: Sequence[Row], timezone: str
+) -> list[str]:
+    notes = []
+    if day not in {row["as_of"] for row in days}:
+        ran = f"from {short_day(days[-1]['as_of'])} to {short_day(days[0]['as_of'])}" if days else "on no day at all"
+        notes.append(
+            f"{short_day(day)} was never run (runs are on record {ran}), so nothing was decided about anybody."
+        )
+    elif run and run["state"] != "enqueued":
+        notes.append(
+            f"The run of that day {words.RUN_STATES.get(run['state'], run['state'])}, so no decision is on record."
+        )
+    else:
+        notes.append("They were not due for any step on that day, so nothing was decided about them.")
+    last = queries().last_purchase(connection, contact_id=contact_id, as_of=day, timezone=timezone)
+    if last is None:
+        notes.append("They had bought nothing before that day: the clock of the win-back steps had not started.")
+        return notes
+    ago = last["days_ago"]
+    notes.append(
+        f"Their last purchase before that day was on {short_day(last['purchased_on'])}, {ago} {plural(ago, 'day', 'days')} ago."
+    )
+    if run:
+        due = list(
+            queries().due_dates(
+                connection, bundle_hash=run["bundle_hash"], purchased_on=last["purchased_on"], as_of=day
+            )
+        )
+        notes.extend(_due(row) for row in due if not row["is_past"] and row["is_enabled"])
+        if due and all(row["is_past"] for row in due):
+            notes.append(
+                f"The last step ({due[-1]['step']}) was due on {short_day(due[-1]['due_on'])}: none is left until they buy again."
+            )
+    return notes
+
+
+def _due(row: Row) -> str:
+    return f"{row['step']} ({words.step(row)}) falls due on {short_day(row['due_on'])}, unless they buy before."
+
+
+def _start(connection: psycopg.Connection[Any], day: date, timezone: str) -> datetime:
+    row = connection.execute("select %s::timestamp at time zone %s as start", [day, timezone]).fetchone()
+    assert row is not None  # noqa: S101 - a bare select always answers
+    start: datetime = row["start"]
+    return start
+
+
+def _verdict(row: Row, timezone: str) -> Verdict:
+    detail = row["detail"]
+    reasons = [words.reason(code) for code in dict.fromkeys([detail["reason"], *detail["reasons"]]) if code]
+    return Verdict(
+        title=f"{row['step']}: {story.decision(row)}",
+        reasons=[f"{reason.title}. {reason.sentence}" for reason in reasons],
+        seen=[
+            f"due on {short_day(date.fromisoformat(detail['due_on']))}",
+            f"clock started on {short_day(date.fromisoformat(detail['episode_on']))}",
+            *story.seen(detail["seen"], timezone),
+        ],
+    )
+
+
+def _line(row: Row, timezone: str) -> Line:
+    return Line(moment(row["happened_at"], timezone), story.sentence(row, timezone))
+
+
+def _describe(person: Row) -> str:
+    where = ", ".join(value for value in (person["country"], person["region"], person["timezone"]) if value)
+    email = _address(person["has_email"], person["has_email_consent"], "e-mail address")
+    phone = _address(person["has_phone"], person["has_sms_consent"], "phone number")
+    push = "takes web push" if person["has_push_subscription"] else "no web push"
+    return f"{where or 'place unknown'} · {email} · {phone} · {push}"
+
+
+def _address(has_one: bool, consents: bool, what: str) -> str:
+    if not has_one:
+        return f"no {what}"
+    return f"{what} with consent" if consents else f"{what} without consent"

@@ -1,0 +1,182 @@
+"""`winback explain` on the week of `report_story`."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import register
+from reports.explain import Explanation, explain
+from tests.integration.report_scenario import Scenario, at, on, winback
+from tests.integration.report_story import Story
+from tests.integration.report_warehouse import reports as reports
+from tests.integration.report_warehouse import views_database as views_database
+from tests.integration.report_warehouse import week as week
+from warehouse.errors import WinbackError
+
+
+def what(told: Explanation) -> list[str]:
+    return [line.what for line in told.after]
+
+
+def test_a_message_is_told_from_the_decision_to_the_purchase(week: Story) -> None:
+    told = explain("cat", date(2017, 10, 2))
+    assert [verdict.title for verdict in told.verdicts] == ["day60: Write to them"]
+    assert what(told) == [
+        "The code T10-1 of winback_discount10 was set aside for them, valid until 16 Oct 05:00 EDT",
+        "The event coupon_assigned was recorded",
+        "A message of day60 was planned: by text, or else by e-mail, from 2 Oct 10:00 EDT on",
+        "Attempt 1 by text: accepted by the provider",
+        "The message of day60 was handed over to the provider, by text",
+        "They were given the tag coupon_winback10",
+        "The text was delivered",
+        "They clicked in the text",
+        "They bought for 40.00 USD, with the code T10-1; 15.00 of it was refunded",
+    ]
+    assert told.after[3].when == "2 Oct 2017, 10:00 EDT"
+
+
+def test_a_machines_open_is_told_as_no_open(week: Story) -> None:
+    assert "A machine opened the e-mail; that does not count as an open" in what(explain("ann", date(2017, 10, 2)))
+
+
+def test_a_refusal_gives_its_reason_and_the_values_it_saw(week: Story) -> None:
+    told = explain("hal", date(2017, 10, 2))
+    assert told.verdicts[0].title == "day30: Leave out: No consent to e-mail"
+    assert told.verdicts[0].reasons == [
+        "No consent to e-mail. They did not agree to marketing e-mail, or nobody knows that they did. Unknown is a no."
+    ]
+    assert "consent to e-mail: no" in told.verdicts[0].seen
+    assert "due on 2 October 2017" in told.verdicts[0].seen
+
+
+def test_a_message_stopped_at_the_last_moment_says_by_what(week: Story) -> None:
+    assert "The message of day30 was stopped at the last moment: Bought in the meantime" in what(explain("jon"))
+
+
+def test_a_code_that_went_back_and_a_refusal_are_told(week: Story) -> None:
+    told = what(explain("dan"))
+    assert "Attempt 1 by e-mail: refused by the provider (code http_400)" in told
+    assert "The code T10-2 went back to winback_discount10: its message never left" in told
+
+
+def test_a_message_in_doubt_says_that_it_is_never_sent_again(week: Story) -> None:
+    told = what(explain("eve"))
+    assert "Attempt 1 by e-mail: the answer was lost, so it may or may not have left (code timeout)" in told
+    assert "The message of day60 may or may not have left; it is never sent again by itself: No answer in time" in told
+
+
+def test_the_holdout_is_told_and_that_they_bought(week: Story) -> None:
+    told = explain("ida")
+    assert told.verdicts[0].title == "day30: Leave alone: Left alone to compare with"
+    assert what(told) == ["They bought for 12.00 USD"]
+
+
+def test_what_lies_after_the_reporting_clock_is_not_told(week: Story) -> None:
+    assert not any("70.00" in line for line in what(explain("ann")))
+    assert not any("61.00" in line for line in what(explain("gus")))
+
+
+def test_a_later_day_begins_with_what_came_before(week: Story) -> None:
+    told = explain("gus", date(2017, 10, 3))
+    assert [line.what for line in told.before] == ["Decided on day90 (winback): Put off: No code left"]
+    assert {verdict.title for verdict in told.verdicts} == {
+        "day90: Write to them", "day90: Leave out: Already had this message",
+    }  # fmt: skip
+    assert "They asked to be left alone (e-mail, one click)" in what(told)
+    assert "They bought for 60.00 USD; the order was cancelled later and counts for nothing" in what(told)
+
+
+def test_without_a_day_it_is_the_last_one_with_a_decision(week: Story) -> None:
+    assert explain("lea").day == date(2017, 10, 5)
+
+
+def test_who_was_not_due_hears_when_they_will_be(week: Story) -> None:
+    told = explain("zoe", date(2017, 10, 8))
+    assert told.verdicts == []
+    assert told.notes == [
+        "They were not due for any step on that day, so nothing was decided about them.",
+        "Their last purchase before that day was on 20 September 2017, 18 days ago.",
+        "day30 (30 days after the last purchase) falls due on 20 October 2017, unless they buy before.",
+        "day60 (60 days after the last purchase) falls due on 19 November 2017, unless they buy before.",
+        "day90 (90 days after the last purchase) falls due on 19 December 2017, unless they buy before.",
+    ]
+
+
+def test_the_last_purchase_is_the_one_before_the_day_and_not_a_later_one(week: Story) -> None:
+    told = explain("ben", date(2017, 10, 8))
+    assert "Their last purchase before that day was on 6 October 2017, 2 days ago." in told.notes
+    assert (
+        "Their last purchase before that day was on 3 October 2017, 2 days ago."
+        in explain("ben", date(2017, 10, 5)).notes
+    )
+
+
+def test_who_has_never_bought_hears_that_no_clock_runs(week: Story) -> None:
+    assert (
+        "They had bought nothing before that day: the clock of the win-back steps had not started."
+        in explain("mia", date(2017, 10, 8)).notes
+    )
+
+
+def test_who_is_past_every_step_hears_that_none_is_left(reports: psycopg.Connection) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("old")
+    it.order("old-0", "old", at(1, 12, month=1))
+    it.run(on(2))
+    assert (
+        "The last step (day90) was due on 1 April 2017: none is left until they buy again."
+        in explain("old", on(2)).notes
+    )
+
+
+def test_a_day_that_was_not_run_or_failed_is_said(week: Story) -> None:
+    assert explain("ann", date(2017, 11, 1)).notes[0] == (
+        "1 November 2017 was never run (runs are on record from 2 October 2017 to 8 October 2017), so nothing was decided about anybody."
+    )
+    assert "The run of that day failed" in explain("ann", date(2017, 10, 7)).notes[0]
+
+
+def test_an_unknown_contact_is_an_error_that_names_some_known_ones(week: Story) -> None:
+    with pytest.raises(WinbackError, match=r"no contact 'nobody'.*ann, ben, cat"):
+        explain("nobody", date(2017, 10, 2))
+
+
+def test_an_unknown_campaign_is_an_error_that_names_the_known_ones(week: Story) -> None:
+    with pytest.raises(WinbackError, match="no campaign 'summer'. The run of that day knew: winback"):
+        explain("ann", date(2017, 10, 2), "summer")
+
+
+def test_before_any_run_it_says_so(reports: psycopg.Connection) -> None:
+    Scenario(reports).contact("ann")
+    with pytest.raises(WinbackError, match="No day was run yet"):
+        explain("ann")
+
+
+def test_a_stop_list_entry_is_found_by_the_hash_of_where_a_message_went(reports: psycopg.Connection) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann")
+    it.decide(run := it.run(on(2)), on(2), "ann", "day30", "send")
+    it.message(run, on(2), "ann", address_hash=b"\x01")
+    reports.execute(
+        "insert into outbox.suppression (channel, address_hash, reason, source, suppressed_at)"
+        " values ('email', '\\x01', 'unsubscribed', 'one_click', %s)",
+        [at(2, 12)],
+    )
+    assert what(explain("ann"))[-1] == "Their address went on the stop list (e-mail: unsubscribed)"
+
+
+def test_the_verb_shows_no_address_and_ends_with_one_line_of_json(week: Story) -> None:
+    outcome = CliRunner().invoke(register(), ["explain", "cat", "--as-of", "2017-10-02"])
+    assert outcome.exit_code == 0, outcome.output
+    for secret in ("example.com", "+1212", "Hermenegildo"):
+        assert secret not in outcome.stdout
+    assert json.loads(outcome.stdout.strip().splitlines()[-1]) == {
+        "as_of": "2017-10-02", "contact_id": "cat", "decisions": 1, "messages": 1,
+    }  # fmt: skip

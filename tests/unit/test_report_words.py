@@ -1,0 +1,60 @@
+"""Every code that a page or `explain` may meet has words."""
+
+from __future__ import annotations
+
+import pytest
+
+from reports import story, words
+from reports.story import seen, sentence
+from senders.contract import CHANNELS, DeliveryKind, EngagementKind, OutcomeKind
+
+SKIPS = ["no_email_consent", "no_reachable_channel", "invalid_address", "suppressed", "same_person", "purchased_since", "active_again", "already_messaged", "too_late", "before_live", "step_disabled"]
+HOLDS = ["pool_dry", "frequency_cap", "outranked", "gate_failed", "not_approved"]
+AT_THE_CLAIM = ["no_sms_consent", "coupon_expired", "quiet_hours"]
+
+
+@pytest.mark.parametrize("code", [*SKIPS, *HOLDS, *AT_THE_CLAIM, "holdout"])
+def test_every_reason_has_words(code: str) -> None:
+    reason = words.REASONS[code]
+    assert reason.title and reason.sentence.endswith(".")
+    assert "_" not in reason.title + reason.sentence
+
+
+def test_a_reason_without_words_is_shown_and_not_hidden() -> None:
+    assert words.reason("moon_too_full").title == "Moon too full"
+    assert words.reason("30007").title == "Refused with code 30007"
+    assert words.reason(None).title == "No reason given"
+
+
+def test_every_channel_outcome_and_event_has_words() -> None:
+    assert set(words.CHANNELS) == set(CHANNELS)
+    assert set(story.OUTCOMES) == {*OutcomeKind, "open"}
+    assert set(story.DELIVERIES) == {*DeliveryKind} - {"unknown"}
+    assert set(story.ENGAGEMENTS) == {*EngagementKind} - {"unknown"}
+
+
+def test_a_step_is_named_by_its_condition() -> None:
+    day30 = {"step": "day30", "trigger": "clock", "after_days": 30, "clock_kind": "last_purchase"}
+    push = {"step": "push", "trigger": "event", "after_step": "day30", "event": "opened", "wait_days": 3}
+    assert words.step(day30) == "30 days after the last purchase"
+    assert words.step({**day30, "clock_kind": "last_activity"}) == "30 days without any activity"
+    assert words.step(push, {"day30": day30}) == "3 days after opening the message of 30 days"
+
+
+def test_what_a_decision_saw_is_said_in_words() -> None:
+    values = {
+        "last_purchase_on": "2017-09-02",
+        "consent_email": False,
+        "sent_at": "2017-10-01T14:00:00+00:00",
+        "tags": [],
+        "by": None,
+    }
+    assert seen(values, "America/New_York") == [
+        "last purchase: 2 September 2017",
+        "consent to e-mail: no",
+        "sent at: 1 October 2017, 10:00",
+    ]
+
+
+def test_a_kind_nobody_wrote_words_for_is_named() -> None:
+    assert sentence({"kind": "moved_house", "detail": {}}, "UTC") == "Moved house"
