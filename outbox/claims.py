@@ -1,6 +1,7 @@
 """Claims: which messages may go now, decided again in the transaction that opens their attempts.
 
-Whatever dies after that transaction leaves open attempts, which are swept into doubt; whatever dies before it leaves nothing.
+Whatever dies after that transaction leaves open attempts, which are swept into doubt; whatever dies before it
+leaves nothing.
 The window that remains is the one between its commit and the provider's answer.
 """
 
@@ -90,7 +91,8 @@ class Claim:
 
     opened: Sequence[Claimed] = ()
     verdicts: Counter[str] = field(default_factory=Counter)
-    """`open`, `skipped`, `expired`, `deferred`, `moved` (to its next channel), `twin` (left for the next claim) -> messages."""
+    """`open`, `skipped`, `expired`, `deferred`, `moved` (to its next channel), `twin` (left for the next claim)
+    -> messages."""
     picked: int = 0
     """How many were due and free: 0 ends a group."""
 
@@ -195,7 +197,8 @@ def expire_overdue(connection: psycopg.Connection, *, clock: datetime, mode: str
 
 
 def sweep(connection: psycopg.Connection, *, clock: datetime) -> int:
-    """Puts the messages of attempts whose worker has given no sign of life in doubt, and commits. Returns how many."""
+    """Puts the messages of attempts whose worker has given no sign of life in doubt, and commits. Returns how
+    many."""
     with connection.transaction():
         return len(list(queries.sweep_stale(connection, clock=clock)))
 

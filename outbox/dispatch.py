@@ -1,6 +1,7 @@
 """The dispatcher: claim, send, record, until nothing is due.
 
-Live, one pass over what is due now. Simulated, the clock steps through the instants at which something becomes due, and the sandbox is
+Live, one pass over what is due now. Simulated, the clock steps through the instants at which something becomes
+due, and the sandbox is
 told each of them before it.
 """
 
@@ -77,7 +78,8 @@ class Dispatcher:
     def simulated(self, start: datetime, until: datetime, *, tell: Callable[[datetime], None]) -> Dispatched:
         """Steps the clock from `start` through every instant before `until` at which something is due.
 
-        `tell` hears each instant before anything is done at it, and `until` at the end: the sandbox's clock, and its webhooks.
+        `tell` hears each instant before anything is done at it, and `until` at the end: the sandbox's clock,
+        and its webhooks.
         """
         clock = Clock(start)
         with self._working() as desk:
@@ -144,8 +146,9 @@ class Dispatcher:
                 campaign,
                 now.date(),
                 f"{campaign} stopped itself: its batches fail",
-                f"No message of the last {shared.failures[campaign]} batches of {campaign} through {group.channel} was accepted, so "
-                "this process stopped sending for it. What was not sent stays planned and is tried again by the next dispatch; "
+                f"No message of the last {shared.failures[campaign]} batches of {campaign} through "
+                f"{group.channel} was accepted, so this process stopped sending for it. What was not sent "
+                "stays planned and is tried again by the next dispatch; "
                 "what may have left is in doubt and is not.",
             )
             notices.post(desk, notice, at=now)
@@ -185,7 +188,6 @@ class Dispatcher:
         heart.start()
         try:
             with ledger() as desk:
-                desk.autocommit = True
                 yield desk
         finally:
             done.set()

@@ -1,6 +1,7 @@
 """Enqueue: what the gate let pass becomes decisions, coupon grants and messages, all of it or nothing.
 
-One transaction with one snapshot: what is counted and checked is what is frozen. The lock on grants is taken before the snapshot, so
+One transaction with one snapshot: what is counted and checked is what is frozen. The lock on grants is taken
+before the snapshot, so
 that the snapshot holds everything that an earlier freezing committed.
 """
 
@@ -25,8 +26,14 @@ TARGET = "prod"
 """The only dbt target whose hand-off is sent."""
 GATE_FAILED, NOT_APPROVED = "gate_failed", "not_approved"
 ATTEMPTS = 3
-"""How often the transaction is begun again when the database found it in conflict with another (nothing of it was kept)."""
+"""How often the transaction is begun again when the database found it in conflict with another (nothing of it
+was kept)."""
 NOTHING = "Nothing was granted, planned or sent."
+
+
+class Refused(WinbackError):  # noqa: N818 - what happened to the run
+    """This run can never be enqueued: its hand-off is not what the gate judged, or does not add up. Build the
+    day again."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +60,11 @@ def enqueue(run_id: uuid.UUID, *, approved: bool = True) -> Enqueued:
 
     `approved` False: every campaign's day is held (`not_approved`), its people are decided anew tomorrow.
 
-    Raises `WinbackError`, with nothing frozen, when the run is in another state, was built for another target, when the hand-off is
-    no longer what the gate validated, or when its arithmetic does not add up.
+    Raises `WinbackError`, with nothing frozen, when the run is in another state; `Refused` when it was built
+    for another target,
+    when the hand-off is no longer what the gate validated, or when its arithmetic does not add up.
     """
     with ledger() as connection:
-        connection.autocommit = True
         queries.take_grant_lock_of_session(connection, lock=GRANT_LOCK)
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         for attempt in range(1, ATTEMPTS + 1):
@@ -68,9 +75,9 @@ def enqueue(run_id: uuid.UUID, *, approved: bool = True) -> Enqueued:
                 if attempt == ATTEMPTS:
                     raise
             except errors.UniqueViolation as error:
-                raise WinbackError(
-                    f"Enqueueing run {run_id} met a row that is there already ({error.diag.constraint_name}): a code of its proposals "
-                    f"was granted since it was built. {NOTHING} Build the day again."
+                raise Refused(
+                    f"Enqueueing run {run_id} met a row that is there already ({error.diag.constraint_name}): "
+                    f"a code of its proposals was granted since it was built. {NOTHING} Build the day again."
                 ) from error
     raise AssertionError("unreachable")
 
@@ -94,9 +101,9 @@ def _freeze(connection: psycopg.Connection, run_id: uuid.UUID, withheld: Mapping
     queries.archive_decisions(connection, run_id=run_id, withheld=held, at=at)
     frozen = queries.freeze(connection, run_id=run_id, withheld=held, at=at)
     if not frozen["with_coupon"] == frozen["grants"] == frozen["events"]:
-        raise WinbackError(
-            f"Run {run_id}: {frozen['with_coupon']} planned messages with a code, {frozen['grants']} grants, {frozen['events']} events of "
-            f"them. Each should have one of each. {NOTHING}"
+        raise Refused(
+            f"Run {run_id}: {frozen['with_coupon']} planned messages with a code, {frozen['grants']} grants, "
+            f"{frozen['events']} events of them. Each should have one of each. {NOTHING}"
         )
     tags = queries.apply_tag_requests(connection, run_id=run_id, withheld=held, at=at)
     counts = {row["decision"]: row["contacts"] for row in queries.archived_counts(connection, run_id=run_id)}
@@ -115,13 +122,14 @@ def _freeze(connection: psycopg.Connection, run_id: uuid.UUID, withheld: Mapping
 
 def _check_run(run: Mapping[str, Any]) -> None:
     if run["target"] != TARGET:
-        raise WinbackError(
-            f"Run {run['run_id']} was built for the dbt target {run['target']!r}; only {TARGET!r} may be sent. {NOTHING}"
+        raise Refused(
+            f"Run {run['run_id']} was built for the dbt target {run['target']!r}; only {TARGET!r} may be sent. "
+            f"{NOTHING}"
         )
     if run["state"] != "validated":
         raise WinbackError(
-            f"Run {run['run_id']} is {run['state']}, not validated: `winback gate --run {run['run_id']}` comes first, and a failed or "
-            f"abandoned run is built anew. {NOTHING}"
+            f"Run {run['run_id']} is {run['state']}, not validated: `winback gate --run {run['run_id']}` comes "
+            f"first, and a failed or abandoned run is built anew. {NOTHING}"
         )
 
 
@@ -134,26 +142,27 @@ def _check_handoff(connection: psycopg.Connection, run: Mapping[str, Any]) -> No
         "target": None,
     }
     if now["target"] not in (None, TARGET):
-        raise WinbackError(
+        raise Refused(
             f"The hand-off was built by the dbt target {now['target']!r}; only {TARGET!r} may be sent. {NOTHING}"
         )
     validated = (run["request_count"] or 0, run["request_checksum"] if run["request_count"] else None)
     found = (now["request_count"] or 0, now["request_checksum"] if now["request_count"] else None)
     if validated != found:
-        raise WinbackError(
-            f"The hand-off of run {run_id} has changed since the gate judged it: {validated[0]} requests with checksum {validated[1]} "
-            f"then, {found[0]} with {found[1]} now. {NOTHING} Build the day again."
+        raise Refused(
+            f"The hand-off of run {run_id} has changed since the gate judged it: {validated[0]} requests with "
+            f"checksum {validated[1]} then, {found[0]} with {found[1]} now. {NOTHING} Build the day again."
         )
     for row in queries.uneven_pools(connection, run_id=run_id):
-        raise WinbackError(
-            f"Promotion {row['promotion']} of run {run_id} does not add up: {row['needed']} needed, {row['proposed']} codes proposed "
-            f"({row['different']} different), {row['unserved']} unserved, {row['requested']} requests of which {row['with_their_code']} carry "
-            f"the code proposed for them. Need must be proposed plus unserved. {NOTHING}"
+        raise Refused(
+            f"Promotion {row['promotion']} of run {run_id} does not add up: {row['needed']} needed, "
+            f"{row['proposed']} codes proposed ({row['different']} different), {row['unserved']} unserved, "
+            f"{row['requested']} requests of which {row['with_their_code']} carry the code proposed for them. "
+            f"Need must be proposed plus unserved. {NOTHING}"
         )
     for row in queries.unmatched_sends(connection, run_id=run_id):
-        raise WinbackError(
-            f"Run {run_id}, {row['campaign']} {row['step']}: {row['decided']} decisions to send and {row['requested']} requests that do not "
-            f"match one to one. {NOTHING}"
+        raise Refused(
+            f"Run {run_id}, {row['campaign']} {row['step']}: {row['decided']} decisions to send and "
+            f"{row['requested']} requests that do not match one to one. {NOTHING}"
         )
 
 

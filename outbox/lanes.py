@@ -1,6 +1,8 @@
-"""A lane: one thread with its own database connection and its own senders, that claims, sends and records until its group is empty.
+"""A lane: one thread with its own database connection and its own senders, that claims, sends and records until
+its group is empty.
 
-Lanes share what they learn: a channel whose credentials are refused, one that asks for a pause, a campaign whose batches all fail.
+Lanes share what they learn: a channel whose credentials are refused, one that asks for a pause, a campaign
+whose batches all fail.
 """
 
 from __future__ import annotations
@@ -97,7 +99,7 @@ class Lane:
         self.worker = f"{socket.gethostname()}:{os.getpid()}:{number}:{uuid.uuid4().hex[:6]}"
         self._factory = senders
         self._shared = shared
-        self._connection = _connect()
+        self._connection = ledger()
         self._senders: dict[tuple[str, str], Sender] = {}
         self._templates: dict[str, Template] = {}
         self._definitions: dict[str, Mapping[str, Any]] = {}
@@ -166,7 +168,8 @@ class Lane:
     def _hand_over(
         self, group: Group, sender: Sender, messages: Sequence[Message]
     ) -> tuple[Mapping[uuid.UUID, Outcome], Outcome | None]:
-        """The sender's answers; and what becomes of everything that is not handed over any more, if the channel is out of order."""
+        """The sender's answers; and what becomes of everything that is not handed over any more, if the channel
+        is out of order."""
         try:
             return sender.send(messages), None
         except Misconfigured as error:
@@ -178,11 +181,12 @@ class Lane:
             return {message.message_id: broken for message in messages}, None
 
     def _record(self, told: Sequence[Told], clock: Clock) -> Counter[str]:
-        """Writes outcomes down, through a database that may have gone away meanwhile: what a provider said must not be lost."""
+        """Writes outcomes down, through a database that may have gone away meanwhile: what a provider said must
+        not be lost."""
         for attempt in range(1, RECORD_TRIES + 1):
             try:
                 if self._connection.closed:
-                    self._connection = _connect()
+                    self._connection = ledger()
                 return outcomes.record(self._connection, told, clock=clock.now(self._connection))
             except (psycopg.OperationalError, WinbackError):
                 self._connection.close()
@@ -236,9 +240,3 @@ def _message(claimed: Claimed, group: Group, template: Template, now: datetime) 
         clock=now,
         unsubscribe_url=unsubscribe_url,
     )
-
-
-def _connect() -> psycopg.Connection:
-    connection = ledger()
-    connection.autocommit = True
-    return connection

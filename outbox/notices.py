@@ -25,7 +25,8 @@ RUN_FAILED, GATE_FAILED, CAMPAIGN_STOPPED = "run_failed", "gate_failed", "campai
 
 
 class Notifier(Protocol):
-    """The way out of a notice: title, body and the notice's id -> what happened to it. `senders.registry.notifier` makes one."""
+    """The way out of a notice: title, body and the notice's id -> what happened to it.
+    `senders.registry.notifier` makes one."""
 
     def __call__(self, title: str, body: str, notice_id: str, /) -> Outcome: ...
 
@@ -61,6 +62,12 @@ def post_requested(connection: psycopg.Connection, run_id: uuid.UUID, *, at: dat
     with connection.transaction():
         raised: int = queries.raise_requested(connection, run_id=run_id, at=at)
     return raised
+
+
+def waiting(connection: psycopg.Connection) -> int:
+    """How many notices wait to be sent."""
+    count: int = queries.waiting_notices(connection)
+    return count
 
 
 def send(connection: psycopg.Connection, notifier: Notifier, *, at: datetime) -> Counter[str]:

@@ -1,6 +1,7 @@
 """Outcomes: what became of the attempts, as told by senders, by webhooks, and by people who looked it up.
 
-An attempt leaves `unknown` only with evidence, and a closed one never changes: a late or repeated answer is counted, not believed twice.
+An attempt leaves `unknown` only with evidence, and a closed one never changes: a late or repeated answer is
+counted, not believed twice.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import psycopg
 
 from outbox.sql import queries
 from senders.contract import Outcome
+from warehouse.clock import SIMULATED
 from warehouse.errors import WinbackError
 
 BACKOFF = timedelta(seconds=30)
@@ -71,7 +73,8 @@ def reconcile(connection: psycopg.Connection, *, clock: datetime) -> int:
 
 
 def fold_preferences(connection: psycopg.Connection) -> tuple[int, int]:
-    """Turns opt-outs, complaints and hard bounces into suppressions. Returns (added, lifted); commits; may be repeated."""
+    """Turns opt-outs, complaints and hard bounces into suppressions. Returns (added, lifted); commits; may be
+    repeated."""
     with connection.transaction():
         row = queries.fold_preferences(connection)
     return row["suppressed"], row["lifted"]
@@ -81,10 +84,9 @@ SETTLED = {"planned": "not_sent", "accepted": "accepted", "rejected": "rejected"
 """What a person can say became of a message in doubt -> the outcome of its attempt."""
 
 
-def settle(
-    connection: psycopg.Connection, message_id: uuid.UUID, state: str, *, by: str, evidence: str, clock: datetime
-) -> str:
-    """A named person says what became of a message in doubt: `planned` (it never left, send it), `accepted` or `rejected`.
+def settle(connection: psycopg.Connection, message_id: uuid.UUID, state: str, *, by: str, evidence: str) -> str:
+    """A named person says what became of a message in doubt: `planned` (it never left, send it), `accepted` or
+    `rejected`.
 
     Returns the campaign and step, for the answer. Commits. Raises `WinbackError` when the message is not in doubt.
     """
@@ -97,9 +99,13 @@ def settle(
                 f" (attempt {row['attempt_no']}, until {row['lease_until']})" if row["state"] == "sending" else ""
             )
             raise WinbackError(
-                f"Message {message_id} is {row['state']}{under_way}; only one in doubt can be released. Nothing was changed."
+                f"Message {message_id} is {row['state']}{under_way}; only one in doubt can be released. "
+                "Nothing was changed."
             )
-        told = json.dumps({"source": "operator", "by": by, "text": evidence, "at": clock.isoformat()})
+        now: datetime = queries.database_now(connection)
+        told = json.dumps({"source": "operator", "by": by, "text": evidence, "at": now.isoformat()})
+        # A simulated message has its times in the simulation.
+        clock = row["closed_at"] if row["mode"] == SIMULATED else now
         queries.settle_attempt(
             connection,
             message_id=message_id,

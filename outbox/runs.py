@@ -1,12 +1,15 @@
 """Runs: one at a time between build and enqueue, with a lease in the database's own time.
 
-The tasks of a run are processes of their own. What keeps a second run out is the unique index on open runs; what tells a living run
-from a dead one is its lease; what keeps two builders of one run apart is a session's advisory lock, which dies with the process.
+The tasks of a run are processes of their own. What keeps a second run out is the unique index on open runs;
+what tells a living run
+from a dead one is its lease; what keeps two builders of one run apart is a session's advisory lock, which dies
+with the process.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 import uuid
@@ -30,6 +33,7 @@ BUILD_LEASE = timedelta(minutes=3)
 HANDOVER_LEASE = timedelta(minutes=30)
 """How long the next verb of a run may keep us waiting; the gate, the approval and enqueue each extend it."""
 POLL_SECONDS = 2.0
+SAY_SECONDS = 15.0
 LIVE_DAYS = 180
 """A step accepted longer ago than this has no later step to come."""
 
@@ -53,6 +57,26 @@ class Run:
     enqueued: Mapping[str, Any] | None
     detail: str | None
     days: Sequence[date]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is opened for."""
+
+    mode: str
+    clock: datetime
+    days: Mapping[date, datetime]
+    """Each `as_of`, with the clock after which nothing is known to it."""
+    definition_hash: str
+    """The bundle's."""
+    target: str
+    holder: str
+
+    def is_that_of(self, run: Run) -> bool:
+        """Whether an open run decides the same. A live clock has moved on meanwhile: that makes it another run."""
+        return (self.mode, self.clock, sorted(self.days), self.definition_hash, self.target) == (
+            run.mode, run.clock, sorted(run.days), run.definition_hash, run.target,
+        )  # fmt: skip
 
 
 def register(connection: psycopg.Connection, bundle: Bundle) -> None:
@@ -132,16 +156,14 @@ def building_site(*, wait: timedelta, progress: Progress) -> Iterator[psycopg.Co
     """
     until = time.monotonic() + wait.total_seconds()
     with ledger() as connection:
-        connection.autocommit = True
-        said = 0.0
+        said = -math.inf
         while not queries.try_run_lock(connection, lock=RUN_LOCK):
             if time.monotonic() > until:
                 raise WinbackError(
-                    f"Another process has been building for more than {_minutes(wait)}. Nothing was changed. Wait for it, "
-                    "or find it with: select pid, application_name from pg_stat_activity join pg_locks using (pid) "
-                    f"where locktype = 'advisory' and objid = {RUN_LOCK}"
+                    f"Another process has been building for more than {_minutes(wait)}. Nothing was changed. Wait for "
+                    f"it, or look for it in pg_locks (locktype advisory, objid {RUN_LOCK}) and pg_stat_activity."
                 )
-            if time.monotonic() - said > 15:
+            if time.monotonic() - said > SAY_SECONDS:
                 progress("another process is building; waiting for it")
                 said = time.monotonic()
             time.sleep(POLL_SECONDS / 4)
@@ -152,91 +174,62 @@ def building_site(*, wait: timedelta, progress: Progress) -> Iterator[psycopg.Co
                 queries.free_run_lock(connection, lock=RUN_LOCK)
 
 
-def open_run(
-    site: psycopg.Connection,
-    *,
-    mode: str,
-    clock: datetime,
-    days: Mapping[date, datetime],
-    definition_hash: str,
-    target: str,
-    holder: str,
-) -> uuid.UUID | float:
-    """Opens a run on the building site, or enters one's own again; otherwise the seconds that a living other one may still take.
+def open_run(site: psycopg.Connection, plan: Plan) -> uuid.UUID | float:
+    """Opens a run on the building site, or enters one's own again; otherwise the seconds that a living other one may
+    still take.
 
-    `days`: each `as_of` with the clock after which nothing is known to it. A run whose lease has run out, and one's own run of
-    other days, definitions or mode, is abandoned; nothing of it was sent. Commits.
+    A run whose lease has run out, and one's own of another plan, is abandoned: nothing of it was sent. Commits.
     """
     with site.transaction():
         found = queries.open_run_of_anyone(site)
         if found is not None:
-            mine = found["holder"] == holder
-            if mine and _is_same(
-                queries.find_run(site, run_id=found["run_id"]), mode, clock, days, definition_hash, target
-            ):
-                queries.reenter_run(site, run_id=found["run_id"], lease=BUILD_LEASE)
-                run_id: uuid.UUID = found["run_id"]
+            mine = found["holder"] == plan.holder
+            run_id: uuid.UUID = found["run_id"]
+            if mine and plan.is_that_of(find(site, run_id)):
+                queries.reenter_run(site, run_id=run_id, lease=BUILD_LEASE)
                 return run_id
             if found["is_alive"] and not mine:
                 return float(found["seconds_left"])
             why = "its own holder began another" if mine else "its lease ran out"
-            queries.close_run(site, run_id=found["run_id"], state="abandoned", detail=why)
+            queries.close_run(site, run_id=run_id, state="abandoned", detail=why)
         run_id = queries.insert_run(
             site,
-            mode=mode,
-            clock=clock,
-            definition_hash=definition_hash,
-            target=target,
-            holder=holder,
+            mode=plan.mode,
+            clock=plan.clock,
+            definition_hash=plan.definition_hash,
+            target=plan.target,
+            holder=plan.holder,
             lease=BUILD_LEASE,
         )
-        queries.insert_run_days(site, run_id=run_id, days=list(days), clocks=list(days.values()))
+        queries.insert_run_days(site, run_id=run_id, days=list(plan.days), clocks=list(plan.days.values()))
         return run_id
 
 
 @contextmanager
-def building(*, wait: timedelta, progress: Progress, **opening: Any) -> Iterator[uuid.UUID]:
-    """Opens a run (`opening` as for `open_run`) and keeps its lease and the building site for the block.
+def building(plan: Plan, *, wait: timedelta, progress: Progress) -> Iterator[uuid.UUID]:
+    """Opens a run and keeps its lease and the building site for the block.
 
     Waits while another holder's run is alive, saying so. Raises `WinbackError` after `wait`.
     """
     until = time.monotonic() + wait.total_seconds()
-    said = 0.0
+    said = -math.inf
     while True:
         left = timedelta(seconds=max(0.0, until - time.monotonic()))
         with building_site(wait=left, progress=progress) as site:
-            opened = open_run(site, **opening)
+            opened = open_run(site, plan)
             if isinstance(opened, uuid.UUID):
                 with kept_alive(opened):
                     yield opened
                 return
         if time.monotonic() + POLL_SECONDS > until:
             raise WinbackError(
-                f"Another run is between build and enqueue, and was not done within {_minutes(wait)}; its lease ends in "
-                f"{opened:.0f} s. Nothing was changed. Try again later."
+                f"Another run is between build and enqueue, and was not done within {_minutes(wait)}; its lease "
+                f"ends in {opened:.0f} s. Nothing was changed. Try again later."
             )
-        if time.monotonic() - said > 15:
+        if time.monotonic() - said > SAY_SECONDS:
             progress(f"another run is under way (its lease: {opened:.0f} s more); waiting for it")
             said = time.monotonic()
         time.sleep(POLL_SECONDS)
-
-
-def _is_same(
-    row: Mapping[str, Any],
-    mode: str,
-    clock: datetime,
-    days: Mapping[date, datetime],
-    definition_hash: str,
-    target: str,
-) -> bool:
-    """Whether a run decides the same: a live clock has moved on meanwhile, and that makes it another run."""
-    return (
-        row["mode"] == mode
-        and row["clock"] == clock
-        and sorted(row["days"] or []) == sorted(days)
-        and row["definition_hash"] == definition_hash
-        and row["target"] == target
-    )
 
 
 @contextmanager
@@ -284,7 +277,8 @@ def mark_validated(
     request_checksum: str | None,
     verdict: Mapping[str, Any],
 ) -> None:
-    """Writes down what the gate saw and said of a built run. Raises `WinbackError` when the run is in another state."""
+    """Writes down what the gate saw and said of a built run. Raises `WinbackError` when the run is in another
+    state."""
     changed = queries.mark_validated(
         connection,
         run_id=run_id,

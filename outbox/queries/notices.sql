@@ -57,3 +57,7 @@ with closed as (
     returning notice_id
 )
 update outbox.notice n set state = 'in_doubt' from closed c where n.id = c.notice_id and n.state = 'sending';
+
+-- name: waiting_notices()$
+-- How many notices wait to be sent.
+select count(*) from outbox.notice where state = 'planned';

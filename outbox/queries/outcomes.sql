@@ -122,8 +122,9 @@ select id from moved;
 -- name: message_in_doubt(message_id)^
 -- One message with its last attempt, locked, for a person who knows what became of it.
 select m.id, m.campaign, m.step, m.state, m.channel_no, cardinality(m.channels) as channel_count,
-    a.attempt_no, a.channel, a.outcome, a.worker, a.lease_until
+    r.mode, a.attempt_no, a.channel, a.outcome, a.lease_until, a.closed_at
 from outbox.message m
+join outbox.run r using (run_id)
 left join lateral (
     select * from outbox.attempt a where a.message_id = m.id order by a.attempt_no desc limit 1
 ) as a on true

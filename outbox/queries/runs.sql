@@ -109,3 +109,7 @@ join outbox.run_day d using (run_id)
 where d.as_of = :as_of and r.state = 'enqueued'
 order by r.created_at desc
 limit 1;
+
+-- name: newest_simulated_run()$
+-- The simulated run that was enqueued last.
+select run_id from outbox.run where state = 'enqueued' and mode = 'simulated' order by created_at desc limit 1;

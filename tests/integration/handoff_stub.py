@@ -170,20 +170,18 @@ class Shop:
         names, holes = ", ".join(row), ", ".join(f"%({name})s" for name in row)
         self.owner.execute(f"insert into {table} ({names}) values ({holes})", dict(row))  # noqa: S608
 
+    def plan(
+        self, day: date = DAY, *, clock: datetime = BUILT_AT, mode: str = "simulated", holder: str = "test"
+    ) -> runs.Plan:
+        """What a run of one day is opened for."""
+        return runs.Plan(mode, clock, {day: clock}, self.bundle_hash, self.target, holder)
+
     def open_run(
         self, day: date = DAY, *, clock: datetime = BUILT_AT, mode: str = "simulated", holder: str = "test"
     ) -> uuid.UUID:
         """A run that is being built."""
         with ledger() as connection:
-            opened = runs.open_run(
-                connection,
-                mode=mode,
-                clock=clock,
-                days={day: clock},
-                definition_hash=self.bundle_hash,
-                target=self.target,
-                holder=holder,
-            )
+            opened = runs.open_run(connection, self.plan(day, clock=clock, mode=mode, holder=holder))
         assert isinstance(opened, uuid.UUID), opened
         return opened
 

@@ -1,0 +1,169 @@
+"""`winback dispatch`: sends what is due."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from datetime import time as wall_time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from warehouse.errors import Misconfigured, WinbackError
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from outbox.claims import Shard
+    from outbox.dispatch import Dispatched
+    from outbox.runs import Run
+
+STOPPED = 128 + signal.SIGTERM
+"""Exit code after SIGTERM: what was in hand is recorded, the rest stays planned."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb to the command."""
+
+    @app.command()
+    def dispatch(
+        run: Annotated[
+            uuid.UUID | None, typer.Option(help="The run whose day is stepped through, when simulated.")
+        ] = None,
+        as_of: Annotated[
+            datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The same by its day: the newest run of it.")
+        ] = None,
+        shard: Annotated[str, typer.Option(help="Which part of the contacts, 1/4: one of four processes.")] = "1/1",
+        clock: Annotated[str | None, typer.Option(help="Where a simulated day begins (ISO 8601, with zone).")] = None,
+        connections: Annotated[int, typer.Option(min=1, help="How many batches are sent at once.")] = 4,
+    ) -> None:
+        """Send what is due, once, whichever run planned it; the ledger lets no message out twice.
+
+        Live: one pass over what is due now. Simulated: steps the sandbox's clock through the day, up to the
+        next send hour.
+        """
+        from cli import context
+        from outbox import runs
+        from outbox.dispatch import Dispatcher
+        from outbox.sql import ledger, queries
+        from senders import registry
+
+        part = parse_shard(shard)
+        context.use_warehouse()
+        simulated = context.use_senders() and registry.all_sandboxed()
+        with ledger() as desk:
+            day = _run(desk, run, as_of, simulated=simulated)
+            if clock and not simulated:
+                raise WinbackError(
+                    "--clock is for simulated runs only, and at least one sender's connection is no sandbox."
+                )
+            dispatcher = Dispatcher(registry.sender_for, shard=part, connections=connections, progress=typer.echo)
+            signal.signal(signal.SIGTERM, lambda *_: dispatcher.stop())
+            if not simulated:
+                done, at = dispatcher.live(), runs.database_now(desk)
+            elif day is None:
+                typer.echo("No simulated run has been enqueued: there is nothing to send.")
+                done, at = None, runs.database_now(desk)
+            else:
+                from cli.build import aware
+
+                start, at = aware(clock) if clock else day.clock, next_send_hour(desk, day)
+                done = dispatcher.simulated(start, at, tell=_teller())
+            told = _send_notices(desk, at)
+            states = (
+                {row["state"]: row["messages"] for row in queries.states_of_run(desk, run_id=day.run_id)} if day else {}
+            )
+        context.result({**_summary(done), "run_id": day.run_id if day else None, "messages": states, "notices": told})
+        if dispatcher.shared.stopping.is_set():
+            raise typer.Exit(STOPPED)
+        _complain(done)
+
+
+def parse_shard(text: str) -> Shard:
+    """`2/4` is the second of four. Raises `typer.BadParameter`."""
+    from outbox.claims import Shard
+
+    number, _, count = text.partition("/")
+    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise typer.BadParameter(f"{text!r} is no part of a whole, such as 1/4", param_hint="--shard")
+    return Shard(int(number) - 1, int(count))
+
+
+def next_send_hour(desk: psycopg.Connection, run: Run) -> datetime:
+    """The send hour of the day after the run's last one, in the campaigns' zone: a simulated day ends there."""
+    from outbox import runs
+    from warehouse.clock import local_time
+
+    bundle = runs.definition(desk, run.definition_hash)
+    campaigns = [runs.definition(desk, each) for each in bundle["campaigns"].values()]
+    tomorrow = max(run.days) + timedelta(days=1)
+    return max(
+        local_time(tomorrow, wall_time.fromisoformat(each["send_at"]), str(each["timezone"])) for each in campaigns
+    )
+
+
+def _run(desk: psycopg.Connection, run: uuid.UUID | None, as_of: datetime | None, *, simulated: bool) -> Run | None:
+    """The run that was named, or the newest simulated one. Raises `WinbackError` when its clock is not this
+    process's."""
+    from outbox import runs
+    from outbox.sql import queries
+
+    if run is None and as_of is not None:
+        run = runs.newest_of_day(desk, as_of.date())
+    if run is None and simulated:
+        run = queries.newest_simulated_run(desk)
+    found = runs.find(desk, run) if run else None
+    if found is not None and found.mode != ("simulated" if simulated else "live"):
+        raise WinbackError(
+            f"Run {run} is {found.mode}, and the senders' connections are {'all' if simulated else 'not all'} "
+            "sandboxes: what was planned in a simulation never goes out for real, nor the other way round. "
+            "Nothing was sent."
+        )
+    return found
+
+
+def _teller() -> Callable[[datetime], None]:
+    """Tells the local sandbox the time and waits for the webhooks that are due by then; a sandbox of another
+    kind has its own."""
+    from local.sandbox import server
+
+    sandbox = server.running()
+
+    def tell(instant: datetime) -> None:
+        if sandbox is not None:
+            sandbox.set_clock(instant)
+            sandbox.drain()
+
+    return tell
+
+
+def _send_notices(desk: psycopg.Connection, at: datetime) -> Mapping[str, int]:
+    from outbox import notices
+    from senders import registry
+
+    return notices.send(desk, registry.notifier(), at=at) if notices.waiting(desk) else {}
+
+
+def _summary(done: Dispatched | None) -> dict[str, Any]:
+    if done is None:
+        return {"totals": {}, "misconfigured": [], "stopped": []}
+    return {"totals": done.totals, "misconfigured": sorted(done.misconfigured), "stopped": sorted(done.stopped)}
+
+
+def _complain(done: Dispatched | None) -> None:
+    """Ends with an error when a channel or a campaign could not be served; the others were."""
+    sys.stdout.flush()
+    if done is not None and done.misconfigured:
+        raise Misconfigured(
+            "\n".join(f"{channel}: {why}" for channel, why in sorted(done.misconfigured.items()))
+            + "\nThe other channels were served; what waits for this one stays planned until it expires."
+        )
+    if done is not None and done.stopped:
+        raise WinbackError(
+            f"{', '.join(sorted(done.stopped))} stopped: batch after batch failed. The team was told; what was "
+            "not sent stays planned and is tried again by the next dispatch, what may have left is in doubt "
+            "and is not."
+        )
