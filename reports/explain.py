@@ -1,4 +1,4 @@
-"""Tells what was decided about one person on a day, why, and what happened next. Reads as an analyst; knows no address."""
+"""What was decided about one person on a day, why, and what happened next. Reads as an analyst; knows no address."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Explanation:
 
 
 def explain(contact_id: str, as_of: date | None = None, campaign: str | None = None) -> Explanation:
-    """Everything on record about a contact around a day; without one, around the last day something was decided about them.
+    """Everything on record about a contact around a day; by default the last one with a decision about them.
 
     Raises `WinbackError` where the contact or the campaign is unknown, or no day was ever run.
     """
@@ -71,7 +71,7 @@ def explain(contact_id: str, as_of: date | None = None, campaign: str | None = N
                 "No day was run yet, so nothing was decided about anybody. `winback run --as-of D` runs one."
             )
         run = _run_of(connection, day)
-        timezone = str(run["timezone"]) if run else "UTC"
+        timezone = _zone(run)
         if campaign and run:
             _check_campaign(connection, campaign, run)
         timeline = [
@@ -80,7 +80,7 @@ def explain(contact_id: str, as_of: date | None = None, campaign: str | None = N
             if campaign is None or row["campaign"] in (None, campaign)
         ]
         decisions = [row for row in timeline if row["kind"] == "decision" and row["as_of"] == day]
-        notes = [] if decisions else _why_nothing(connection, contact_id, day, run, days, timezone)
+        notes = [] if decisions else _why_nothing(connection, contact_id, day, run, days)
         start = min((row["happened_at"] for row in decisions), default=_start(connection, day, timezone))
         clock = ask.clock(connection)["reporting_at"]
     earlier = [row for row in timeline if row["happened_at"] < start]
@@ -118,45 +118,42 @@ def _check_campaign(connection: psycopg.Connection[Any], campaign: str, run: Row
 def _run_of(connection: psycopg.Connection[Any], day: date) -> Row | None:
     """The run that decided the day; where none did, the newest, whose campaigns and zone are the best guess."""
     those = read.runs(connection, day, day) or read.runs(connection)
-    finished = [row for row in those if row["state"] == "enqueued"]
-    return (finished or list(those) or [None])[-1]
+    finished = [row for row in those if row["state"] == "enqueued"] or those
+    return finished[-1] if finished else None
 
 
 def _why_nothing(
-    connection: psycopg.Connection[Any], contact_id: str, day: date, run: Row | None, days: Sequence[Row], timezone: str
+    connection: psycopg.Connection[Any], contact_id: str, day: date, run: Row | None, days: Sequence[Row]
 ) -> list[str]:
-    notes = []
-    if day not in {row["as_of"] for row in days}:
-        ran = f"from {short_day(days[-1]['as_of'])} to {short_day(days[0]['as_of'])}" if days else "on no day at all"
-        notes.append(
-            f"{short_day(day)} was never run (runs are on record {ran}), so nothing was decided about anybody."
-        )
-    elif run and run["state"] != "enqueued":
-        notes.append(
-            f"The run of that day {words.RUN_STATES.get(run['state'], run['state'])}, so no decision is on record."
-        )
-    else:
-        notes.append("They were not due for any step on that day, so nothing was decided about them.")
+    notes = [_why_no_decision(day, run, days)]
+    timezone = _zone(run)
     last = queries().last_purchase(connection, contact_id=contact_id, as_of=day, timezone=timezone)
     if last is None:
         notes.append("They had bought nothing before that day: the clock of the win-back steps had not started.")
         return notes
-    ago = last["days_ago"]
-    notes.append(
-        f"Their last purchase before that day was on {short_day(last['purchased_on'])}, {ago} {plural(ago, 'day', 'days')} ago."
-    )
-    if run:
-        due = list(
-            queries().due_dates(
-                connection, bundle_hash=run["bundle_hash"], purchased_on=last["purchased_on"], as_of=day
-            )
-        )
-        notes.extend(_due(row) for row in due if not row["is_past"] and row["is_enabled"])
-        if due and all(row["is_past"] for row in due):
-            notes.append(
-                f"The last step ({due[-1]['step']}) was due on {short_day(due[-1]['due_on'])}: none is left until they buy again."
-            )
+    ago, on = last["days_ago"], last["purchased_on"]
+    notes.append(f"Their last purchase before that day was on {short_day(on)}, {ago} {plural(ago, 'day', 'days')} ago.")
+    bundle = run["bundle_hash"] if run else None
+    due = list(queries().due_dates(connection, bundle_hash=bundle, purchased_on=on, as_of=day))
+    notes.extend(_due(row) for row in due if not row["is_past"] and row["is_enabled"])
+    if due and all(row["is_past"] for row in due):
+        last_step = f"The last step ({due[-1]['step']}) was due on {short_day(due[-1]['due_on'])}"
+        notes.append(f"{last_step}: none is left until they buy again.")
     return notes
+
+
+def _why_no_decision(day: date, run: Row | None, days: Sequence[Row]) -> str:
+    if day not in {row["as_of"] for row in days}:
+        ran = f"from {short_day(days[-1]['as_of'])} to {short_day(days[0]['as_of'])}" if days else "on no day at all"
+        return f"{short_day(day)} was never run (runs are on record {ran}), so nothing was decided about anybody."
+    if run and run["state"] != "enqueued":
+        state = words.RUN_STATES.get(run["state"], run["state"])
+        return f"The run of that day {state}, so no decision is on record."
+    return "They were not due for any step on that day, so nothing was decided about them."
+
+
+def _zone(run: Row | None) -> str:
+    return str(run["timezone"]) if run else "UTC"
 
 
 def _due(row: Row) -> str:

@@ -1,4 +1,4 @@
-"""Makes the pages: one a run, one over the days. Templates put numbers into words and shapes; the numbers come ready from SQL.
+"""Makes the pages: one a run, one over the days. Templates put numbers into words and shapes; SQL gives the numbers.
 
 A page is one file: styles and charts are in it, nothing is loaded from anywhere, and it needs no JavaScript.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from reports import words
 from reports.read import Page, Row
@@ -78,7 +78,8 @@ def lead(page: Page) -> str:
     if head["shadow"]:
         return f"{looked_at}; {number(head['shadow'])} would have been written to. In shadow mode nothing is sent."
     if head["waiting"]:
-        return f"{looked_at}; {number(head['waiting'])} {count(head['waiting'], 'message is', 'messages are')} still waiting."
+        waiting = count(head["waiting"], "message is", "messages are")
+        return f"{looked_at}; {number(head['waiting'])} {waiting} still waiting."
     return f"{looked_at}, and nobody was reached."
 
 
@@ -143,7 +144,8 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         number=number, amount=amount, plural=plural, moment=moment, long_day=long_day, short_day=short_day,
-        tiny_day=tiny_day, whole=lambda value: f"{value:.0f}", plain=words.plain, reason=words.reason, channel=words.channel,
+        tiny_day=tiny_day, whole=lambda value: f"{value:.0f}", plain=words.plain, reason=words.reason,
+        channel=words.channel,
         kind=words.KINDS.__getitem__, stage=words.STAGES.__getitem__, credit=words.CREDITS.__getitem__,
         run_state=lambda code: words.RUN_STATES.get(code, code),
         alert=lambda code: words.ALERTS.get(code) or words.plain(code),
@@ -153,5 +155,5 @@ def _environment() -> Environment:
     return environment
 
 
-def _template(name: str) -> Any:
+def _template(name: str) -> Template:
     return _environment().get_template(name)

@@ -173,7 +173,8 @@ def _engagement(row: Row, _: str) -> str:
 def _preference(row: Row, timezone: str) -> str:
     wish = row["detail"]
     what = {"unsubscribed": "to be left alone", "resubscribed": "to be written to again", "paused": "for a pause"}
-    text = f"They asked {what.get(wish['kind'], wish['kind'])} ({words.channel(wish['channel'])}, {words.plain(wish['source']).lower()})"
+    how = f"{words.channel(wish['channel'])}, {words.plain(wish['source']).lower()}"
+    text = f"They asked {what.get(wish['kind'], wish['kind'])} ({how})"
     return f"{text} until {clock_time(datetime.fromisoformat(wish['until']), timezone)}" if wish["until"] else text
 
 

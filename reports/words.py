@@ -1,6 +1,6 @@
-"""The words for codes: every reason, state and event that a page or `explain` may meet, said to somebody who never saw the code.
+"""The words for codes: what a page or `explain` says of a reason, state or event to somebody who never saw the code.
 
-Reasons are DESIGN section 6's. A code without words is shown as it is, with its underscores taken out, rather than hidden.
+A code without words is shown as it is, with its underscores taken out, rather than hidden.
 """
 
 from __future__ import annotations
@@ -23,35 +23,67 @@ class Reason:
 REASONS: Mapping[str, Reason] = {
     # skips
     "no_email_consent": Reason(
-        "No consent to e-mail", "They did not agree to marketing e-mail, or nobody knows that they did. Unknown is a no."
+        "No consent to e-mail",
+        "They did not agree to marketing e-mail, or nobody knows that they did. Unknown is a no.",
     ),
     "no_sms_consent": Reason("No consent to texts", "They did not agree to marketing texts, or took it back."),
     "no_reachable_channel": Reason(
-        "No way to reach them", "None of the step's channels leads to them: no address, no number, or no browser that takes notifications."
+        "No way to reach them",
+        "None of the step's channels leads to them: no address, no number, or no browser that takes notifications.",
     ),
     "invalid_address": Reason(
-        "Address unusable", "The e-mail address, phone number or time zone on file is malformed. Correct it in the shop's data."
+        "Address unusable",
+        "The e-mail address, phone number or time zone on file is malformed. Correct it in the shop's data.",
     ),
     "suppressed": Reason(
-        "On the stop list", "They unsubscribed, complained, wrote STOP, or their address bounced for good. They are not written to again."
+        "On the stop list",
+        "They unsubscribed, complained, wrote STOP, or their address bounced for good. They are not written to again.",
     ),
     "same_person": Reason(
-        "Same person as another contact", "Another contact with the same address or phone is the one written to, so that one person is not written to twice."
+        "Same person as another contact",
+        "Another contact with the same address or phone is written to, so that one person is not written to twice.",
     ),
     "purchased_since": Reason("Bought in the meantime", "They came back by themselves before the message was due."),
-    "active_again": Reason("Active again", "They opened, clicked, visited or bought in the meantime, which ends the campaign for them."),
-    "already_messaged": Reason("Already had this message", "This step was sent to them before, for the same absence. It is never sent twice."),
-    "too_late": Reason("Too late", "The day it was due has passed by more than the campaign allows, so it would no longer make sense."),
-    "before_live": Reason("Due before the campaign went live", "Nothing is sent for a day before the campaign's first live day."),
-    "step_disabled": Reason("Step switched off", "The campaign file has this step, or the whole campaign, switched off."),
+    "active_again": Reason(
+        "Active again", "They opened, clicked, visited or bought in the meantime, which ends the campaign for them."
+    ),
+    "already_messaged": Reason(
+        "Already had this message", "This step was sent to them before, for the same absence. It is never sent twice."
+    ),
+    "too_late": Reason(
+        "Too late", "The day it was due has passed by more than the campaign allows, so it would no longer make sense."
+    ),
+    "before_live": Reason(
+        "Due before the campaign went live", "Nothing is sent for a day before the campaign's first live day."
+    ),
+    "step_disabled": Reason(
+        "Step switched off", "The campaign file has this step, or the whole campaign, switched off."
+    ),
     # holds
-    "pool_dry": Reason("No code left", "The promotion has no code to give. They wait until codes are loaded, and are dropped when that takes too long."),
-    "frequency_cap": Reason("Written to enough for now", "They had as many marketing messages lately as the caps allow, from all systems. They are tried again tomorrow."),
-    "outranked": Reason("Another campaign goes first", "A campaign of higher priority writes to them today. They are tried again tomorrow."),
-    "gate_failed": Reason("Held back by the gate", "The day's batch did not pass its checks, so nothing of this campaign was sent. They are tried again tomorrow."),
-    "not_approved": Reason("Not approved", "Somebody had to approve this day and nobody did in time. They are tried again tomorrow."),
+    "pool_dry": Reason(
+        "No code left",
+        "The promotion has no code to give. They wait for codes, and are dropped when that takes too long.",
+    ),
+    "frequency_cap": Reason(
+        "Written to enough for now",
+        "They had as many messages lately as the caps allow, from all systems. They are tried again tomorrow.",
+    ),
+    "outranked": Reason(
+        "Another campaign goes first",
+        "A campaign of higher priority writes to them today. They are tried again tomorrow.",
+    ),
+    "gate_failed": Reason(
+        "Held back by the gate",
+        "The day's batch did not pass its checks, so nothing of this campaign was sent. They are tried again tomorrow.",
+    ),
+    "not_approved": Reason(
+        "Not approved", "Somebody had to approve this day and nobody did in time. They are tried again tomorrow."
+    ),
     # holdout
-    "holdout": Reason("Left alone to compare with", "A fixed share of people is never written to, so that one can tell what the campaign itself brings."),
+    "holdout": Reason(
+        "Left alone to compare with",
+        "A fixed share of people is never written to, so that one can tell what the campaign itself brings.",
+    ),
     # at the last moment
     "not_live": Reason("Campaign not live", "The campaign ran in shadow: it decided, and sent nothing."),
     "expired": Reason("Not sent in time", "Every hour in which it might have been sent had passed."),
@@ -60,23 +92,41 @@ REASONS: Mapping[str, Reason] = {
     "coupon_released": Reason("Code taken back", "The code it was to carry had gone back to its pool."),
     "skipped": Reason("Stopped at the last moment", "Something had changed between the decision and the sending."),
     # the provider's codes, and our short words for what went wrong with it
-    "21211": Reason("Not a phone number", "Twilio (21211) knows no such number. It is on the stop list now; correct it in the shop's data."),
+    "21211": Reason(
+        "Not a phone number",
+        "Twilio (21211) knows no such number. It is on the stop list now; correct it in the shop's data.",
+    ),
     "21610": Reason("Had replied STOP", "Twilio (21610) holds an opt-out of this number. It is on the stop list now."),
-    "21614": Reason("Number takes no texts", "Twilio (21614) says that this number is not a mobile. It is on the stop list now."),
+    "21614": Reason(
+        "Number takes no texts", "Twilio (21614) says that this number is not a mobile. It is on the stop list now."
+    ),
     "no_address": Reason("No address left", "The address or subscription had gone by the time of sending."),
-    "no_unsubscribe": Reason("No way to unsubscribe", "The message had no unsubscribe link, so it was not handed over. Set the public URL of the webhook service."),
-    "template": Reason("No content for this channel", "The step's template has nothing for this channel. Add it to the template."),
-    "too_long": Reason("Message too long", "The message with its values is longer than the channel takes. Shorten the template."),
+    "no_unsubscribe": Reason(
+        "No way to unsubscribe",
+        "The message had no unsubscribe link, so it was not handed over. Set the public URL of the webhook service.",
+    ),
+    "template": Reason(
+        "No content for this channel", "The step's template has nothing for this channel. Add it to the template."
+    ),
+    "too_long": Reason(
+        "Message too long", "The message with its values is longer than the channel takes. Shorten the template."
+    ),
     "failed": Reason("Refused without a reason", "The provider refused the message and gave no code."),
     "http_400": Reason("Refused as malformed", "The provider did not take this recipient or this content (400)."),
     "http_413": Reason("Refused as too large", "The provider did not take the message because of its size (413)."),
-    "lease_expired": Reason("Worker went silent", "The process that was sending died; whether the message left is not known."),
-    "timeout": Reason("No answer in time", "The provider did not answer in time; whether the message left is not known."),
+    "lease_expired": Reason(
+        "Worker went silent", "The process that was sending died; whether the message left is not known."
+    ),
+    "timeout": Reason(
+        "No answer in time", "The provider did not answer in time; whether the message left is not known."
+    ),
     "no_answer": Reason("No answer", "The connection broke before the answer; whether the message left is not known."),
-    "nonsense": Reason("Unreadable answer", "The provider's answer made no sense; whether the message left is not known."),
+    "nonsense": Reason(
+        "Unreadable answer", "The provider's answer made no sense; whether the message left is not known."
+    ),
     "unreachable": Reason("Provider unreachable", "The provider could not be reached; it is tried again."),
     "released": Reason("Released by a person", "An operator settled what had been in doubt."),
-}  # fmt: skip
+}
 
 KINDS: Mapping[str, str] = {
     "skip": "Left out",

@@ -128,7 +128,7 @@ class Scenario:
             self.connection.execute("update outbox.run set state = %s where run_id = %s", [step, run_id])
         return run_id
 
-    def decide(
+    def decide(  # noqa: PLR0917
         self,
         run: uuid.UUID,
         day: date,
@@ -141,8 +141,8 @@ class Scenario:
         """A row of the archive of decisions."""
         row = {
             "run_id": run, "as_of": day, "contact_id": contact_id, "campaign": "winback", "step": step,
-            "episode_on": day - timedelta(days=30), "due_on": day, "mode": "live", "decision": decision, "reason": reason,
-            "reasons": [reason] if reason else [], "seen": Jsonb(values.pop("seen", {})),
+            "episode_on": day - timedelta(days=30), "due_on": day, "mode": "live", "decision": decision,
+            "reason": reason, "reasons": [reason] if reason else [], "seen": Jsonb(values.pop("seen", {})),
             "definition_hash": self.definition_hash, "archived_at": self.clocks[run], **values,
         }  # fmt: skip
         self._insert("outbox.decision", row)
@@ -165,8 +165,9 @@ class Scenario:
 
     def message(
         self, run: uuid.UUID, day: date, contact_id: str, step: str = "day30", *, channels: Sequence[str] = ("email",),
-        state: str = "accepted", when: datetime | None = None, reason: str | None = None, grant: uuid.UUID | None = None,
-        episode_on: date | None = None, error_code: str | None = None, address_hash: bytes | None = None,
+        state: str = "accepted", when: datetime | None = None, reason: str | None = None,
+        grant: uuid.UUID | None = None, episode_on: date | None = None, error_code: str | None = None,
+        address_hash: bytes | None = None,
     ) -> uuid.UUID:  # fmt: skip
         """A message, led to `state` with the attempts that lead there."""
         message_id = uuid.uuid4()

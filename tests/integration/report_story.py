@@ -3,7 +3,7 @@
 | who | day | decided | what happened |
 | --- | --- | --- | --- |
 | ann | 2 | day30 send | delivered, opened by a machine alone; bought on the 4th for 50 USD |
-| ben | 2 | day30 send | opened on the 2nd at 20:00; bought on the 3rd at 9:00 for 30 USD (1 day after an open), on the 6th for 20 EUR |
+| ben | 2 | day30 send | opened on the 2nd at 20:00; bought on the 3rd at 9:00 for 30 USD, on the 6th for 20 EUR |
 | cat | 2 | day60 send, text, T10-1 | clicked on the 3rd; bought on the 7th with T10-1 for 40 USD, 15 of it given back |
 | dan | 2 | day60 send, T10-2 | refused by the provider; the code went back |
 | eve | 2 | day60 send, T10-3 | in doubt |
@@ -13,7 +13,7 @@
 | ida | 2 | day30 holdout | bought on the 4th |
 | jon | 2 | day30 send | bought at 9:30, before the message: stopped, purchased_since |
 | lea | 2 | day30 send | opened |
-| gus | 3 | day90 send, T20-2 | opened, unsubscribed; his order of the 4th was cancelled, the next one lies in the future |
+| gus | 3 | day90 send, T20-2 | opened, unsubscribed; the order of the 4th was cancelled, the next lies in the future |
 | kim | 3 | day30 skip: suppressed | the day was run twice; the second time gus was skip: already_messaged |
 | lea | 5 | day30_push send | clicked at 10:30; bought on the 6th at 9:00 for 25 USD |
 | mia | 6 | day30 hold: gate_failed | the gate held the day |

@@ -1,4 +1,4 @@
-"""Fixtures of the report tests: a database with dbt's `reports` views, and one in which the week of `report_story` has happened."""
+"""Fixtures of the report tests: a database with the `reports` views, and one with the week of `report_story` in it."""
 
 from __future__ import annotations
 
@@ -58,10 +58,13 @@ def views_database(postgres: str, template_database: str, tmp_path_factory: pyte
 
 @pytest.fixture
 def reports(postgres: str, views_database: str) -> Iterator[psycopg.Connection]:
-    """A fresh database with empty report views, set as WINBACK_DATABASE_URL; a connection of its owner, autocommitting."""
-    with _clone(postgres, views_database) as url, _environment(WINBACK_DATABASE_URL=url):
-        with psycopg.connect(url, autocommit=True) as connection:
-            yield connection
+    """A fresh database with empty report views, set as WINBACK_DATABASE_URL; its owner, autocommitting."""
+    with (
+        _clone(postgres, views_database) as url,
+        _environment(WINBACK_DATABASE_URL=url),
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
+        yield connection
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,9 @@ from cli.main import register
 from reports.explain import Explanation, explain
 from tests.integration.report_scenario import Scenario, at, on, winback
 from tests.integration.report_story import Story
-from tests.integration.report_warehouse import reports as reports
-from tests.integration.report_warehouse import views_database as views_database
-from tests.integration.report_warehouse import week as week
 from warehouse.errors import WinbackError
+
+pytest_plugins = ["tests.integration.report_warehouse"]
 
 
 def what(told: Explanation) -> list[str]:
@@ -137,7 +136,8 @@ def test_who_is_past_every_step_hears_that_none_is_left(reports: psycopg.Connect
 
 def test_a_day_that_was_not_run_or_failed_is_said(week: Story) -> None:
     assert explain("ann", date(2017, 11, 1)).notes[0] == (
-        "1 November 2017 was never run (runs are on record from 2 October 2017 to 8 October 2017), so nothing was decided about anybody."
+        "1 November 2017 was never run (runs are on record from 2 October 2017 to 8 October 2017), "
+        "so nothing was decided about anybody."
     )
     assert "The run of that day failed" in explain("ann", date(2017, 10, 7)).notes[0]
 
@@ -148,7 +148,7 @@ def test_an_unknown_contact_is_an_error_that_names_some_known_ones(week: Story) 
 
 
 def test_an_unknown_campaign_is_an_error_that_names_the_known_ones(week: Story) -> None:
-    with pytest.raises(WinbackError, match="no campaign 'summer'. The run of that day knew: winback"):
+    with pytest.raises(WinbackError, match=r"no campaign 'summer'\. The run of that day knew: winback"):
         explain("ann", date(2017, 10, 2), "summer")
 
 

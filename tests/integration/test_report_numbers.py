@@ -11,9 +11,8 @@ import pytest
 from reports import read
 from tests.integration.report_scenario import Scenario, at, on, winback
 from tests.integration.report_story import Story
-from tests.integration.report_warehouse import reports as reports
-from tests.integration.report_warehouse import views_database as views_database
-from tests.integration.report_warehouse import week as week
+
+pytest_plugins = ["tests.integration.report_warehouse"]
 
 
 def select(query: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -75,7 +74,8 @@ def test_accepted_refused_and_doubtful_messages_are_told_apart(week: Story) -> N
 
 def test_a_machine_open_never_counts_as_an_open(week: Story) -> None:
     rows = select(
-        "select step, channel, accepted, delivered, opened, opened_by_machine_only, clicked, bounced, unsubscribed, complained"
+        "select step, channel, accepted, delivered, opened, opened_by_machine_only, clicked, bounced,"
+        " unsubscribed, complained"
         " from reports.rpt_engagement order by as_of, step"
     )
     assert rows == [
@@ -108,7 +108,8 @@ def test_orders_of_the_future_cancelled_ones_and_those_of_people_not_reached_do_
 
 def test_people_reached_and_come_back_by_step(week: Story) -> None:
     rows = select(
-        "select step, channel, people_reached, people_came_back, people_attributed, orders, attributed_orders, code_orders"
+        "select step, channel, people_reached, people_came_back, people_attributed, orders, attributed_orders,"
+        " code_orders"
         " from reports.rpt_returns order by as_of, step"
     )
     assert rows == [
@@ -162,7 +163,8 @@ def test_the_headline_counts_people_once_over_all_runs(week: Story) -> None:
     assert (head["evaluated"], head["send"], head["hold"], head["skip"], head["holdout"]) == (15, 10, 2, 2, 1)
     assert head["in_doubt"] == 1
     assert [(row["stage"], row["counted"]) for row in page.stages] == [
-        ("evaluated", 15), ("send", 10), ("accepted", 7), ("delivered", 6), ("opened", 5), ("clicked", 2), ("came_back", 4),
+        ("evaluated", 15), ("send", 10), ("accepted", 7), ("delivered", 6), ("opened", 5), ("clicked", 2),
+        ("came_back", 4),
     ]  # fmt: skip
 
 
@@ -210,7 +212,7 @@ def test_an_order_refunded_in_the_future_is_not_refunded_yet(reports: psycopg.Co
         ("clicked", "email", at(4, 12), at(3, 12), None),
     ],
 )
-def test_an_order_is_attributed_inside_its_window_alone(
+def test_an_order_is_attributed_inside_its_window_alone(  # noqa: PLR0917
     reports: psycopg.Connection, kind: str, channel: str, touched: Any, ordered: Any, expected: str | None
 ) -> None:
     it = Scenario(reports)
@@ -242,12 +244,14 @@ def test_reports_look_orders_up_and_never_read_their_history(reports: psycopg.Co
     it.grant("winback_discount10", "T10-1", "ann", "day60", on(2))
     reports.execute(
         "insert into raw.orders (order_id, contact_id, ordered_at, status, total, currency, updated_at)"
-        " select n::text, 'c' || n % 5000, timestamptz '2017-01-01' + n * interval '1 minute', 'completed', 10, 'USD', now()"
+        " select n::text, 'c' || n % 5000, timestamptz '2017-01-01' + n * interval '1 minute', 'completed', 10,"
+        " 'USD', now()"
         " from generate_series(1, 100000) as n"
     )
     reports.execute("analyze")
     for view in ("rpt_returns", "rpt_revenue", "rpt_holdout", "rpt_coupons", "rpt_messages", "rpt_runs"):
-        plan = "\n".join(row[0] for row in reports.execute(f"explain select * from reports.{view}".encode()))
+        query = f"explain select * from reports.{view}"  # noqa: S608 - the test's own words
+        plan = "\n".join(row[0] for row in reports.execute(query.encode()))
         assert "Seq Scan on orders" not in plan, f"{view} reads every order:\n{plan}"
     plan = "\n".join(
         row[0] for row in reports.execute("explain select * from reports.rpt_timeline where contact_id = 'c7'")

@@ -16,10 +16,9 @@ from cli.main import register
 from reports import publish, read, render
 from tests.integration.report_scenario import Scenario, at, on, winback
 from tests.integration.report_story import Story
-from tests.integration.report_warehouse import reports as reports
-from tests.integration.report_warehouse import views_database as views_database
-from tests.integration.report_warehouse import week as week
 from warehouse.errors import WinbackError
+
+pytest_plugins = ["tests.integration.report_warehouse"]
 
 LINKS = render.Links(data_docs="../data_docs/index.html", inbox="http://127.0.0.1:8025/inbox")
 
@@ -65,7 +64,9 @@ def words(html: str) -> str:
     """The page's text, spaces made one."""
     return " ".join(
         " ".join(
-            outline(html.split("</style>")[1].split("</body>", maxsplit=1)[0].replace("</head>", "").replace("<body>", "")).text
+            outline(
+                html.split("</style>")[1].split("</body>", maxsplit=1)[0].replace("</head>", "").replace("<body>", "")
+            ).text
         ).split()
     )
 

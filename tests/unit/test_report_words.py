@@ -8,7 +8,19 @@ from reports import story, words
 from reports.story import seen, sentence
 from senders.contract import CHANNELS, DeliveryKind, EngagementKind, OutcomeKind
 
-SKIPS = ["no_email_consent", "no_reachable_channel", "invalid_address", "suppressed", "same_person", "purchased_since", "active_again", "already_messaged", "too_late", "before_live", "step_disabled"]
+SKIPS = [
+    "no_email_consent",
+    "no_reachable_channel",
+    "invalid_address",
+    "suppressed",
+    "same_person",
+    "purchased_since",
+    "active_again",
+    "already_messaged",
+    "too_late",
+    "before_live",
+    "step_disabled",
+]
 HOLDS = ["pool_dry", "frequency_cap", "outranked", "gate_failed", "not_approved"]
 AT_THE_CLAIM = ["no_sms_consent", "coupon_expired", "quiet_hours"]
 
