@@ -118,8 +118,8 @@ def _judged(connection: psycopg.Connection, run_id: UUID) -> list[Judged]:
 def _is_first(connection: psycopg.Connection, judged: Judged) -> bool:
     row = connection.execute(
         "select not exists (select from outbox.message as m inner join outbox.run as r using (run_id)"
-        " where m.campaign = %s and m.definition_hash = %s and r.mode = 'live')",
-        [judged.campaign, judged.definition_hash],
+        " where m.campaign = %s and m.definition_hash = %s and r.mode = 'live' and r.run_id <> %s)",
+        [judged.campaign, judged.definition_hash, judged.run_id],
     ).fetchone()
     return bool(row and row[0]) and judged.body["mode"] != "shadow" and bool(judged.body["enabled"])
 

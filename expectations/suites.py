@@ -50,9 +50,12 @@ class Rule:
     """SQL over `{batch}`, every value written out."""
 
     def for_great_expectations(self) -> str:
-        """The query as `UnexpectedRowsExpectation` wants it: braces and colons of our own literals escaped."""
-        text = self.query.replace("{batch}", "\0").replace("{", "{{").replace("}", "}}").replace("\0", "{batch}")
-        return _BIND.sub(r"\\:", text)
+        """The query as `UnexpectedRowsExpectation` wants it: braces and colons of our own literals escaped.
+
+        Its batch comes with an alias; selecting from it once more lets ours stand.
+        """
+        text = self.query.replace("{batch}", "\0").replace("{", "{{").replace("}", "}}")
+        return _BIND.sub(r"\\:", text).replace("\0", "(select * from {batch})")
 
     def counting(self, batch: str) -> str:
         """The query that says how many rows break the rule, over `batch` (a select)."""

@@ -1,0 +1,262 @@
+"""Each rule of the gate, seen to hold on a day that is right and to break on a planted fault."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+
+from expectations import suites, volume
+from expectations.suites import DECISIONS, REQUESTS, Judged
+from tests.integration.gate_day import CLOCK, DAY, LONG_AGO, SEND_AT, Built, build
+from warehouse.connect import Role, connect
+
+
+@pytest.fixture
+def built(warehouse: str) -> Iterator[Built]:
+    with connect(Role.OWNER) as owner:
+        yield build(owner)
+
+
+def broken(it: Built, *, live: bool = True) -> set[str]:
+    """The rules that do not hold, asked in the test's own transaction."""
+    judged = Judged(it.run_id, live, CLOCK, [DAY], it.definition_hash, it.body)
+    decisions = [*suites.rules(DECISIONS, judged), *(x.rule() for x in volume.expected(it.owner, judged))]
+    if share := volume.share_rule(it.owner, judged):
+        decisions.append(share)
+    found = set()
+    for what, rules in ((REQUESTS, suites.rules(REQUESTS, judged)), (DECISIONS, decisions)):
+        for rule in rules:
+            row = it.owner.execute(rule.counting(suites.batch(what, judged))).fetchone()
+            if row and row[0]:
+                found.add(rule.name)
+    return found
+
+
+def test_a_day_that_is_right_breaks_no_rule(built: Built) -> None:
+    assert broken(built) == set()
+
+
+def set_request(assignment: str, contact_id: str = "mailed") -> Callable[[Built], None]:
+    def plant(it: Built) -> None:
+        it.owner.execute(f"update handoff.send_requests set {assignment} where contact_id = %s", [contact_id])  # noqa: S608
+
+    return plant
+
+
+def suppressed(it: Built) -> None:
+    it.owner.execute(
+        "insert into outbox.suppression (channel, address_hash, reason, source, suppressed_at) values"
+        " ('email', outbox.address_hash('email', 'MAILED@example.com '), 'complained', 'provider', %s)",
+        [LONG_AGO],
+    )
+
+
+def opted_out(it: Built) -> None:
+    it.insert(
+        "events.preference",
+        event_key="x", message_id=it.said("texted", "day30", 400), channel="sms", kind="unsubscribed",
+        source="sms_keyword", occurred_at=LONG_AGO, received_at=LONG_AGO,
+    )  # fmt: skip
+
+
+def one_person_twice(it: Built) -> None:
+    it.owner.execute("update raw.contacts set email = 'Mailed@example.com' where contact_id = 'offered'")
+
+
+def granted_to_another(it: Built) -> None:
+    it.insert(
+        "outbox.coupon_grant",
+        promotion="winback_discount10", code="TEN-1", contact_id="kept", campaign="winback", episode_on=DAY,
+        step="day60", as_of=DAY, granted_at=LONG_AGO, valid_until=SEND_AT,
+    )  # fmt: skip
+
+
+def same_code_twice(it: Built) -> None:
+    it.owner.execute("update handoff.send_requests set coupon_code = 'TEN-1' where contact_id = 'offered'")
+
+
+def messaged_before(it: Built) -> None:
+    it.said("mailed", "day30", 31)
+
+
+def many(it: Built, *, codes: bool = False) -> None:
+    for number in range(2):
+        it.request(f"extra{number}", "day30", 30, f"CODE-{number}" if codes else None)
+
+
+PLANTED: list[tuple[str, Callable[[Built], None]]] = [
+    ("only_this_run", set_request(f"run_id = '{uuid.uuid4()}'")),
+    ("only_this_run", set_request("as_of = '2017-09-30'")),
+    ("only_this_run", set_request("definition_hash = 'another'")),
+    ("steps_as_defined", set_request("template_hash = 'another'")),
+    ("steps_as_defined", set_request("step = 'day31'")),
+    ("steps_as_defined", set_request("channels = '{sms}'")),
+    ("steps_as_defined", set_request("channels = '{}'")),
+    ("steps_as_defined", set_request("tag = 'another'", "texted")),
+    ("consent_for_each_channel", lambda it: it.owner.execute("update raw.contacts set consent_email = null")),
+    ("consent_for_each_channel", lambda it: it.owner.execute("update raw.contacts set consent_sms = false")),
+    ("consent_for_each_channel", lambda it: it.owner.execute("delete from raw.contacts where contact_id = 'mailed'")),
+    ("nobody_suppressed", suppressed),
+    ("nobody_opted_out", opted_out),
+    ("address_for_each_channel", lambda it: it.owner.execute("update raw.contacts set email = 'nowhere'")),
+    ("address_for_each_channel", lambda it: it.owner.execute("update raw.contacts set phone = '555'")),
+    ("address_for_each_channel", lambda it: it.owner.execute("delete from raw.web_push_subscriptions")),
+    ("one_person_within_caps", one_person_twice),
+    ("codes_once", same_code_twice),
+    ("codes_where_promised", set_request("coupon_code = null", "texted")),
+    ("codes_where_promised", set_request("coupon_code = 'TEN-1'", "mailed")),
+    ("codes_where_promised", set_request("coupon_code = 'INVENTED'", "texted")),
+    ("codes_where_promised", set_request("coupon_code = 'TEN-1'", "offered")),
+    ("codes_not_granted_before", granted_to_another),
+    ("codes_outlive_the_offer", set_request("valid_until = not_before + interval '3 days'", "texted")),
+    ("codes_outlive_the_offer", set_request("valid_until = null", "texted")),
+    ("codes_outlive_the_offer", lambda it: it.owner.execute("update raw.coupon_codes set expires_at = '2017-10-03'")),
+    ("due_and_timely", set_request("due_on = '2017-09-20'")),
+    ("due_and_timely", set_request("not_after = not_before")),
+    ("due_and_timely", set_request("not_after = not_before + interval '30 days'")),
+    ("due_and_timely", set_request("not_before = '2018-10-01', not_after = '2018-10-02'")),
+    ("not_messaged_before", messaged_before),
+    ("follow_ups_have_a_first", set_request("episode_on = '2017-08-01'", "opener")),
+    ("merge_fields_complete", set_request("merge_fields = merge_fields - 'rec1_name'")),
+    ("merge_fields_complete", set_request("""merge_fields = merge_fields || '{"rec1_name": " "}'""")),
+    ("no_address_in_merge_fields", set_request("""merge_fields = merge_fields || '{"x": "to Mailed@Example.com"}'""")),
+    ("decisions_add_up", lambda it: it.owner.execute("update cohorts.fct_decisions set decision = 'perhaps'")),
+    ("decisions_add_up", lambda it: it.owner.execute("update cohorts.fct_decisions set reason = null")),
+    (
+        "decided_by_this_definition",
+        lambda it: it.owner.execute("update cohorts.fct_decisions set definition_hash = ''"),
+    ),
+    ("cohorts_are_decided", lambda it: it.owner.execute("delete from cohorts.fct_decisions where decision = 'skip'")),
+    (
+        "each_send_has_its_request",
+        lambda it: it.owner.execute("delete from handoff.send_requests where step = 'day30'"),
+    ),
+    ("each_send_has_its_request", lambda it: it.request("mailed", "day30", 30)),
+    ("each_request_has_its_decision", lambda it: it.request("kept", "day30", 30)),
+    ("each_request_has_its_decision", set_request("episode_on = '2017-09-02'")),
+]
+
+
+@pytest.mark.parametrize(("rule", "plant"), PLANTED, ids=[f"{name}-{n}" for n, (name, _) in enumerate(PLANTED)])
+def test_a_planted_fault_breaks_its_rule(built: Built, rule: str, plant: Callable[[Built], None]) -> None:
+    plant(built)
+    assert rule in broken(built)
+
+
+def test_a_consent_withdrawn_after_the_clock_is_left_to_the_claim(built: Built) -> None:
+    built.owner.execute(
+        "update raw.contacts set consent_email = false, updated_at = %s", [CLOCK + timedelta(minutes=1)]
+    )
+    assert "consent_for_each_channel" not in broken(built)
+
+
+def test_an_opt_out_that_was_taken_back_counts_no_more(built: Built) -> None:
+    opted_out(built)
+    assert "nobody_opted_out" in broken(built)
+    built.insert(
+        "events.preference",
+        event_key="y", message_id=built.said("texted", "day30", 500), channel="sms", kind="resubscribed",
+        source="sms_keyword", occurred_at=LONG_AGO + timedelta(days=1), received_at=LONG_AGO,
+    )  # fmt: skip
+    assert "nobody_opted_out" not in broken(built)
+
+
+@pytest.mark.parametrize(
+    ("limit", "rule"), [("messages_per_day", "within_message_budget"), ("grants_per_day", "within_grant_budget")]
+)
+def test_a_day_above_its_budget_is_held(built: Built, limit: str, rule: str) -> None:
+    built.body = {**built.body, "budget": {"messages_per_day": 4, "grants_per_day": 2}}
+    assert rule not in broken(built)
+    built.body = {**built.body, "budget": {"messages_per_day": 3, "grants_per_day": 1}}
+    assert rule in broken(built)
+
+
+@pytest.mark.parametrize(
+    "change", [{"mode": "shadow"}, {"mode": "allowlist", "allowlist": ["a :b {c}"]}, {"live_from": "2017-10-02"}]
+)
+def test_modes_bind_a_live_run_and_not_a_simulated_one(built: Built, change: dict[str, object]) -> None:
+    built.body = {**built.body, **change}
+    assert "mode_allows_it" in broken(built)
+    assert "mode_allows_it" not in broken(built, live=False)
+
+
+def test_a_step_that_was_switched_off_may_ask_for_nothing(built: Built) -> None:
+    steps = [{**step, "enabled": step["key"] != "day30"} for step in built.body["steps"]]
+    built.body = {**built.body, "steps": steps}
+    assert "steps_as_defined" in broken(built)
+
+
+def test_the_first_day_is_measured_against_the_purchases(built: Built) -> None:
+    for number in range(30):
+        built.contact(f"buyer{number}")
+        built.bought(f"buyer{number}", 30)
+    assert "volume_day30" in broken(built), "33 bought 30 days ago and 3 were decided"
+
+
+def test_too_many_decisions_are_noticed_as_well_as_too_few(built: Built) -> None:
+    for number in range(30):
+        built.decide(f"ghost{number}", "day30", 30, decision="skip", reason="no_email_consent")
+    assert "volume_day30" in broken(built)
+
+
+def test_who_bought_again_is_not_expected(built: Built) -> None:
+    for number in range(30):
+        built.contact(f"buyer{number}")
+        built.bought(f"buyer{number}", 30)
+        built.bought(f"buyer{number}", 12)
+    assert "volume_day30" not in broken(built)
+
+
+def test_losing_everybodys_consent_is_noticed_although_nothing_would_be_sent(built: Built) -> None:
+    archive = (
+        "insert into outbox.decision (run_id, as_of, contact_id, campaign, step, episode_on, due_on, mode, decision,"
+        " reason, definition_hash, archived_at)"
+        " select %s, %s, 'old' || n, 'winback', 'day30', '2017-08-01', '2017-09-30', 'live',"
+        " case when n <= 60 then 'send' else 'skip' end, case when n > 60 then 'no_email_consent' end, %s, now()"
+        " from generate_series(1, 100) as n"
+    )
+    built.owner.execute("update outbox.run set state = 'failed' where run_id = %s", [built.run_id])
+    earlier = built.owner.execute(
+        "insert into outbox.run (mode, clock, definition_hash, target, holder, lease_until)"
+        " values ('live', %s, 'bundle', 'prod', 'x', now()) returning run_id",
+        [CLOCK - timedelta(days=1)],
+    ).fetchone()
+    assert earlier is not None
+    built.insert("outbox.run_day", run_id=earlier[0], as_of=DAY - timedelta(days=1), clock=CLOCK - timedelta(days=1))
+    built.owner.execute(archive, [earlier[0], DAY - timedelta(days=1), built.definition_hash])
+    for state in ("built", "validated", "enqueued"):
+        built.owner.execute("update outbox.run set state = %s where run_id = %s", [state, earlier[0]])
+    for number in range(40):
+        built.decide(
+            f"lost{number}", "day30", 33, decision="skip", reason="no_email_consent", due_on=DAY - timedelta(1)
+        )
+    assert "reachable_share_as_usual" in broken(built)
+    built.owner.execute("update cohorts.fct_decisions set reason = 'already_messaged' where contact_id like 'lost%%'")
+    assert "reachable_share_as_usual" not in broken(built), "a day that is run again sends nothing, and that is right"
+
+
+def test_a_holdout_of_the_wrong_size_is_noticed(built: Built) -> None:
+    for number in range(400):
+        built.decide(f"many{number}", "day60", 60)
+    assert "holdout_keeps_its_share" in broken(built)
+
+
+def test_parameters_are_written_out_as_literals_that_great_expectations_leaves_alone() -> None:
+    rule = suites.Rule(
+        "x", "x", suites.fill("select :text::text, :at from {batch}", {"text": "it's {a} :b", "at": CLOCK})
+    )
+    assert rule.for_great_expectations() == (
+        r"select 'it''s {{a}} \:b'::text, '2017-10-01 09:00:00+00:00'::timestamptz from (select * from {batch})"
+    )
+    with pytest.raises(KeyError):
+        suites.fill("select :missing", {})
+
+
+def test_every_rule_says_what_it_is_about(built: Built) -> None:
+    judged = Judged(built.run_id, True, CLOCK, [DAY], built.definition_hash, built.body)
+    rules = suites.rules(REQUESTS, judged) + suites.rules(DECISIONS, judged)
+    assert len({rule.name for rule in rules}) == len(rules) > 20
+    assert all(rule.about.endswith(".") and "{batch}" in rule.query for rule in rules)
