@@ -40,6 +40,8 @@ def create_app(store: Store | None = None) -> FastAPI:
     are refused with 503 until there is one.
     """
     kept = store or Store()
+    # Paths hold tokens, and a token is a key to somebody's preferences: no access log, whoever serves this.
+    logging.getLogger("uvicorn.access").disabled = True
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -53,9 +55,9 @@ def create_app(store: Store | None = None) -> FastAPI:
     app.add_api_route("/events/twilio", service.twilio, methods=["POST"])
     app.add_api_route("/events/twilio/inbound", service.twilio, methods=["POST"])
     app.add_api_route("/events/webpush/{token}", service.webpush, methods=["POST"])
-    app.add_api_route("/unsubscribe/{token}", service.ask_unsubscribe, methods=["GET"])
+    app.add_api_route("/unsubscribe/{token}", service.ask_unsubscribe, methods=["GET", "HEAD"])
     app.add_api_route("/unsubscribe/{token}", service.unsubscribe, methods=["POST"])
-    app.add_api_route("/preferences/{token}", service.ask_preferences, methods=["GET"])
+    app.add_api_route("/preferences/{token}", service.ask_preferences, methods=["GET", "HEAD"])
     app.add_api_route("/preferences/{token}", service.choose, methods=["POST"])
     app.middleware("http")(service.guard)
     return app
@@ -130,7 +132,7 @@ class Service:
         if message_id is None:
             return pages.not_found()
         body = await _small(request)
-        one_click = b"list-unsubscribe=one-click" in body.lower()
+        one_click = b"list-unsubscribe" in body.lower()  # a form or multipart, as RFC 8058 allows
         source = preferences.ONE_CLICK if one_click else preferences.PAGE
         call = await self._call(request, body, self._sendgrid)
         rows = preferences.unsubscribe(

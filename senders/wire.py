@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -26,7 +27,7 @@ OWN_HOSTS = re.compile(
 """Hosts of real providers and push services: never a sandbox, whatever a connection says."""
 
 _EMAIL = re.compile(r"[^\s<>\"',;:]+@[^\s<>\"',;:]+")
-_PHONE = re.compile(r"\+?\d[\d\s().-]{6,}\d")
+_NUMBER = re.compile(r"\+?\d[\d\s().-]{5,}\d")
 _URL = re.compile(r"https?://\S+")
 
 
@@ -107,8 +108,8 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
 def scrub(text: object, limit: int = 200) -> str:
     """A provider's words without URLs, addresses and numbers that could be phones, on one line, cut at `limit`."""
     words = " ".join(str(text).split())
-    for pattern in (_URL, _EMAIL, _PHONE):
-        words = pattern.sub("…", words)
+    words = _EMAIL.sub("…", _URL.sub("…", words))
+    words = _NUMBER.sub(lambda found: "…" if len(re.sub(r"\D", "", found[0])) >= 7 else found[0], words)
     return words[:limit]
 
 
@@ -155,7 +156,7 @@ def in_parallel(
         except Exception as error:  # noqa: BLE001 - the call had begun: whatever broke, the message may have left
             outcome = OutcomeUnknown("The answer could not be understood.", code=type(error).__name__).outcome()
         if pause and outcome.kind is OutcomeKind.NOT_SENT:
-            spared.append(outcome)
+            spared.append(replace(outcome, segments=None, encoding=None))  # those were this message's own
         return outcome
 
     outcomes = dict(zip([message.message_id for message in messages], pool.map(attempt, messages), strict=True))

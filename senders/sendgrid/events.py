@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -62,6 +63,9 @@ PREFERENCES = {
     "group_resubscribe": ("resubscribed", "provider"),
     "spamreport": ("unsubscribed", "complaint"),
 }
+
+_TOKEN = re.compile(r"(/(?:unsubscribe|preferences)/)[^/?#]+")
+"""A link back to us is a key to somebody's preferences: a click on it is kept without the token."""
 
 
 def key_of(connection: Connection | None) -> ec.EllipticCurvePublicKey | None:
@@ -138,13 +142,13 @@ def _events(item: Any, call: WebhookCall) -> Iterator[Event]:
         address = str(item["email"]) if item.get("email") else None
         yield Preference(channel=EMAIL, kind=kind, source=source, address=address, **common)
     if name in ENGAGEMENTS:
-        url = str(item["url"]) if item.get("url") else None
+        url = _TOKEN.sub(r"\1…", str(item["url"]))[:2000] if item.get("url") else None
         yield EngagementEvent(kind=ENGAGEMENTS[name], is_machine=_is_machine(item), url=url, **shared, **common)
     elif name not in PREFERENCES:
         kind_ = DELIVERIES.get(name, DeliveryKind.UNKNOWN)
         if name == "bounce" and item.get("type") == "blocked":
             kind_ = DeliveryKind.FAILED  # refused this once (a full mailbox, a policy): the address stays good
-        words = item.get("reason") or item.get("response") or (name if kind_ is DeliveryKind.UNKNOWN else None)
+        words = item.get("reason") or item.get("response")
         detail = wire.scrub(words) if words else None
         yield DeliveryEvent(kind=kind_, code=_code(name, item), detail=detail, **shared, **common)
 

@@ -1,0 +1,142 @@
+"""The pages people see: nothing by looking, everything by one click, and always a way back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from events.app import create_app
+from tests.integration.events_service import CONNECTIONS, MESSAGE, rows, serving
+from warehouse import tokens
+
+PREFERENCES = "select channel, kind, source, message_id from events.preference order by received_at, channel"
+
+
+@pytest.fixture
+def client(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+    for name, document in CONNECTIONS.items():
+        monkeypatch.setenv(name, json.dumps(document))
+    monkeypatch.setenv("WINBACK_TOKEN_KEY", "a-key-for-tests")
+    with serving(create_app()) as client:
+        yield client
+
+
+def unsubscribe() -> str:
+    return f"/unsubscribe/{tokens.sign('unsubscribe', MESSAGE)}"
+
+
+def preferences() -> str:
+    return f"/preferences/{tokens.sign('preferences', MESSAGE)}"
+
+
+def test_one_click_unsubscribes_without_a_redirect_or_a_question(client: httpx.Client, warehouse: str) -> None:
+    answer = client.post(unsubscribe(), data={"List-Unsubscribe": "One-Click"})
+    assert answer.status_code == 200
+    assert rows(warehouse, PREFERENCES) == [("email", "unsubscribed", "one_click", MESSAGE)]
+
+
+def test_one_click_may_come_as_multipart_form_data(client: httpx.Client, warehouse: str) -> None:
+    answer = client.post(unsubscribe(), files={"List-Unsubscribe": (None, "One-Click")})
+    assert answer.status_code == 200
+    assert rows(warehouse, PREFERENCES) == [("email", "unsubscribed", "one_click", MESSAGE)]
+
+
+def test_one_click_again_says_the_same_and_changes_nothing(client: httpx.Client, warehouse: str) -> None:
+    answers = [client.post(unsubscribe(), data={"List-Unsubscribe": "One-Click"}) for _ in range(3)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert {row[1] for row in rows(warehouse, PREFERENCES)} == {"unsubscribed"}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_looking_at_the_link_unsubscribes_nobody(client: httpx.Client, warehouse: str, method: str) -> None:
+    for url in (unsubscribe(), preferences()):
+        assert client.request(method, url).status_code == 200
+    assert rows(warehouse, PREFERENCES) == []
+
+
+def test_the_page_asks_and_its_button_unsubscribes(client: httpx.Client, warehouse: str) -> None:
+    page = client.get(unsubscribe()).text
+    assert '<form method="post">' in page
+    assert "Unsubscribe</button>" in page
+    answer = client.post(unsubscribe())
+    assert "You are unsubscribed" in answer.text
+    assert rows(warehouse, PREFERENCES) == [("email", "unsubscribed", "preference_page", MESSAGE)]
+
+
+def test_the_pages_lead_to_each_other(client: httpx.Client) -> None:
+    page = client.post(unsubscribe()).text
+    link = page.split('href="')[1].split('"')[0]
+    assert link.startswith("../preferences/")
+    assert "Pause for 30 days" in client.get(link.removeprefix("..")).text
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("stop_email", [("email", "unsubscribed")]),
+        ("stop_sms", [("sms", "unsubscribed")]),
+        ("stop_webpush", [("webpush", "unsubscribed")]),
+        ("start_email", [("email", "resubscribed")]),
+        ("start_sms", [("sms", "resubscribed")]),
+        ("pause_30", [("email", "paused"), ("sms", "paused"), ("webpush", "paused")]),
+    ],
+)
+def test_a_choice_is_kept(client: httpx.Client, warehouse: str, choice: str, expected: list[tuple[str, str]]) -> None:
+    answer = client.post(preferences(), data={"choice": choice})
+    assert answer.status_code == 200
+    assert [row[:2] for row in rows(warehouse, PREFERENCES)] == expected
+
+
+@pytest.mark.parametrize("days", [30, 90])
+def test_a_pause_ends_by_itself(client: httpx.Client, warehouse: str, days: int) -> None:
+    client.post(preferences(), data={"choice": f"pause_{days}"})
+    found = rows(warehouse, "select distinct until - occurred_at from events.preference")
+    assert [row[0].days for row in found] == [days]
+
+
+def test_stop_start_and_stop_again_are_three_wishes(client: httpx.Client, warehouse: str) -> None:
+    for choice in ("stop_email", "start_email", "stop_email"):
+        client.post(preferences(), data={"choice": choice})
+    assert [row[1] for row in rows(warehouse, PREFERENCES)] == ["unsubscribed", "resubscribed", "unsubscribed"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"choice=", b"choice=stop_fax", b"choice=stop", b"choice=burn_email", b"\xff\xfe"]
+)
+def test_an_unknown_choice_changes_nothing(client: httpx.Client, warehouse: str, body: bytes) -> None:
+    answer = client.post(preferences(), content=body)
+    assert answer.status_code == 400
+    assert "Please choose" in answer.text
+    assert rows(warehouse, PREFERENCES) == []
+
+
+def test_a_token_that_was_altered_or_is_for_something_else_leads_nowhere(client: httpx.Client, warehouse: str) -> None:
+    altered = unsubscribe()[:-1] + ("a" if unsubscribe()[-1] != "a" else "b")
+    crossed = f"/unsubscribe/{tokens.sign('preferences', MESSAGE)}"
+    for url in (altered, crossed, "/unsubscribe/x", "/preferences/x", "/preferences/" + "y" * 5000):
+        for method in ("GET", "POST"):
+            answer = client.request(method, url)
+            assert (answer.status_code, "This link does not work" in answer.text) == (404, True)
+    assert rows(warehouse, PREFERENCES) == []
+
+
+def test_an_unsubscription_counts_whatever_comes_with_it(client: httpx.Client, warehouse: str) -> None:
+    assert client.post(unsubscribe(), content=b"x" * 1_000_000).status_code == 200
+    assert len(rows(warehouse, PREFERENCES)) == 1
+
+
+def test_pages_load_nothing_from_anywhere_and_are_for_nobody_elses_eyes(client: httpx.Client) -> None:
+    for url in (unsubscribe(), preferences(), "/preferences/x"):
+        answer = client.get(url)
+        assert "http://" not in answer.text.replace("http-equiv", "")
+        assert "https://" not in answer.text
+        assert "<script" not in answer.text
+        assert '<html lang="en">' in answer.text
+        assert 'name="viewport"' in answer.text
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cache-control"] == "no-store"
+        assert "noindex" in answer.headers["x-robots-tag"]

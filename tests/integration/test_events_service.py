@@ -1,0 +1,323 @@
+"""The webhook service: what it takes, what it refuses, and that it keeps everything."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from events.app import create_app
+from tests.integration.events_service import (
+    CONNECTIONS,
+    MESSAGE,
+    STRANGER,
+    item,
+    rows,
+    sendgrid,
+    serving,
+    twilio,
+)
+from warehouse import tokens
+from warehouse.errors import Misconfigured
+
+CALLBACK = f"/events/twilio?message_id={MESSAGE}"
+SID = "SM" + "a" * 32
+DELIVERED = {"MessageSid": SID, "MessageStatus": "delivered", "To": "+12025550101", "From": "+15005550006"}
+STOP = {"MessageSid": SID, "SmsStatus": "received", "Body": "STOP", "From": "+12025550101", "To": "+15005550006"}
+
+DELIVERIES = "select event_key, message_id, kind from events.delivery_event order by event_key"
+CALLS = "select provider, verdict, reason, headers, body from events.webhook_call order by received_at"
+PREFERENCES = "select channel, kind, source, message_id from events.preference order by received_at, channel"
+
+
+@pytest.fixture
+def environment(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, document in CONNECTIONS.items():
+        monkeypatch.setenv(name, json.dumps(document))
+    monkeypatch.setenv("WINBACK_TOKEN_KEY", "a-key-for-tests")
+    return warehouse
+
+
+@pytest.fixture
+def client(environment: str) -> Iterator[httpx.Client]:
+    with serving(create_app()) as client:
+        yield client
+
+
+def verdicts(url: str) -> list[str]:
+    return [row[1] for row in rows(url, CALLS)]
+
+
+def test_a_signed_batch_is_kept_raw_and_every_item_becomes_an_event(client: httpx.Client, warehouse: str) -> None:
+    items = [
+        item("processed", "a1"),
+        item("delivered", "a2"),
+        item("open", "a3", sg_machine_open=True),
+        item("click", "a4", url="https://shop.example.com/"),
+        item("never_seen_before", "a5"),
+        "not an object",
+        item("unsubscribe", "a6"),
+    ]
+    assert sendgrid(client, items) == 200
+    kinds = [kind for _, _, kind in rows(warehouse, DELIVERIES)]
+    assert sorted(kinds) == ["accepted", "delivered", "unknown", "unknown"]
+    engagements = rows(warehouse, "select kind, is_machine, message_id from events.engagement_event order by event_key")
+    assert engagements == [("opened", True, MESSAGE), ("clicked", False, MESSAGE), ("unsubscribed", False, MESSAGE)]
+    ((provider, verdict, reason, headers, body),) = rows(warehouse, CALLS)
+    assert (provider, verdict, reason, json.loads(body)) == ("sendgrid", "verified", None, items)
+    assert set(headers) <= {"content-type", "content-length", "user-agent"} | {
+        "x-twilio-email-event-webhook-signature",
+        "x-twilio-email-event-webhook-timestamp",
+    }
+
+
+def test_an_unsubscription_at_the_provider_is_a_preference_with_a_hashed_address(
+    client: httpx.Client, warehouse: str
+) -> None:
+    sendgrid(client, [item("unsubscribe", "u1", email=" ANN@example.com"), item("spamreport", "u2")])
+    found = rows(
+        warehouse,
+        "select kind, source, address_hash = outbox.address_hash('email', 'ann@example.com') from events.preference"
+        " order by event_key",
+    )
+    assert found == [("unsubscribed", "provider", True), ("unsubscribed", "complaint", True)]
+
+
+def test_a_replay_is_thanked_and_adds_nothing(client: httpx.Client, warehouse: str) -> None:
+    items = [item("delivered", "a1"), item("open", "a2"), item("spamreport", "a3")]
+    assert [sendgrid(client, batch) for batch in (items, items, list(reversed(items)))] == [200, 200, 200]
+    counts = "select (select count(*) from events.delivery_event), (select count(*) from events.engagement_event)"
+    assert rows(warehouse, counts) == [(1, 2)]
+    assert rows(warehouse, "select count(*) from events.preference") == [(1,)]
+    assert len(rows(warehouse, CALLS)) == 3, "every call is kept, replays too"
+
+
+def test_the_same_events_posted_at_once_by_many_are_there_once(client: httpx.Client, warehouse: str) -> None:
+    items = [item("delivered", f"k{number}") for number in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda turn: sendgrid(client, items if turn % 2 else items[::-1]), range(16)))
+    assert statuses == [200] * 16
+    assert rows(warehouse, "select count(*) from events.delivery_event") == [(200,)]
+
+
+@pytest.mark.parametrize(
+    ("post", "status", "verdict"),
+    [
+        (lambda client: client.post("/events/sendgrid", content=b"[]").status_code, 401, "unsigned"),
+        (lambda client: sendgrid(client, [item("open", "x")], key=STRANGER), 403, "wrong_signature"),
+        (lambda client: sendgrid(client, [item("open", "x")], age=26 * 3600), 403, "stale"),
+        (lambda client: sendgrid(client, [item("open", "x")], age=-600), 403, "stale"),
+        (lambda client: sendgrid(client, b'{"event": "open"}'), 400, "malformed"),
+        (lambda client: sendgrid(client, b"[{"), 400, "malformed"),
+        (lambda client: sendgrid(client, b"[" * 100_000 + b"]" * 100_000), 400, "malformed"),
+        (lambda client: client.post(CALLBACK, data=DELIVERED).status_code, 401, "unsigned"),
+        (lambda client: twilio(client, CALLBACK, DELIVERED, token="other").status_code, 403, "wrong_signature"),
+        (lambda client: twilio(client, CALLBACK, {"To": "+12025550101"}).status_code, 400, "malformed"),
+    ],
+)
+def test_what_is_not_in_order_is_refused_with_a_stored_reason(
+    client: httpx.Client, warehouse: str, post: Callable[[httpx.Client], int], status: int, verdict: str
+) -> None:
+    assert post(client) == status
+    ((_, kept, reason, _, _),) = rows(warehouse, CALLS)
+    assert kept == verdict
+    assert reason
+    assert rows(warehouse, DELIVERIES) == []
+    assert rows(warehouse, "select 1 from events.engagement_event") == []
+
+
+def test_a_retry_of_a_day_ago_is_still_taken(client: httpx.Client) -> None:
+    assert sendgrid(client, [item("open", "x")], age=24 * 3600) == 200
+
+
+def test_an_altered_body_or_timestamp_is_refused(client: httpx.Client, warehouse: str) -> None:
+    later = {"X-Twilio-Email-Event-Webhook-Timestamp": str(int(time.time()) - 30)}
+    assert sendgrid(client, [item("open", "x")], headers=later) == 403
+    assert sendgrid(client, [item("open", "x")], headers={"X-Twilio-Email-Event-Webhook-Signature": "AAAA"}) == 403
+    assert sendgrid(client, [item("open", "x")], headers={"X-Twilio-Email-Event-Webhook-Signature": "!"}) == 403
+    assert verdicts(warehouse) == ["wrong_signature"] * 3
+
+
+def test_a_twilio_call_for_another_message_has_another_signature(client: httpx.Client, warehouse: str) -> None:
+    answer = twilio(client, CALLBACK, DELIVERED)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/xml; charset=utf-8")
+    assert "<Response></Response>" in answer.text
+    assert rows(warehouse, DELIVERIES) == [(f"twilio:{SID}:delivered", MESSAGE, "delivered")]
+    signature = answer.request.headers["X-Twilio-Signature"]
+    other = CALLBACK.replace(str(MESSAGE), str(uuid.uuid4()))
+    assert client.post(other, data=DELIVERED, headers={"X-Twilio-Signature": signature}).status_code == 403
+
+
+def test_every_status_of_a_text_is_kept_once_in_whatever_order(client: httpx.Client, warehouse: str) -> None:
+    for status in ("delivered", "queued", "sent", "delivered"):
+        assert twilio(client, CALLBACK, {**DELIVERED, "MessageStatus": status}).status_code == 200
+    assert [kind for _, _, kind in rows(warehouse, DELIVERIES)] == ["delivered", "accepted", "accepted"]
+
+
+def test_stop_is_a_preference_of_the_phone_and_the_phone_is_not_kept_with_it(
+    client: httpx.Client, warehouse: str
+) -> None:
+    assert twilio(client, "/events/twilio/inbound", STOP).status_code == 200
+    found = rows(
+        warehouse,
+        "select channel, kind, source, address_hash = outbox.address_hash('sms', '+12025550101'), message_id"
+        " from events.preference",
+    )
+    assert found == [("sms", "unsubscribed", "sms_keyword", True, None)]
+    everything = rows(warehouse, "select row_to_json(p)::text from events.preference p")
+    assert "2025550101" not in everything[0][0]
+
+
+def test_help_and_chatter_are_kept_raw_and_change_nothing(client: httpx.Client, warehouse: str) -> None:
+    for number, words in enumerate(("HELP", "please stop", "")):
+        form = {**STOP, "Body": words, "MessageSid": f"SM{number:032d}"}
+        assert twilio(client, "/events/twilio/inbound", form).status_code == 200
+    assert rows(warehouse, PREFERENCES) == []
+    assert verdicts(warehouse) == ["verified"] * 3
+
+
+def test_without_a_key_calls_are_refused_for_now_and_it_is_said_loudly(
+    environment: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SENDGRID_DEFAULT", '{"password": "SG.key"}')
+    monkeypatch.delenv("AIRFLOW_CONN_TWILIO_DEFAULT")
+    with serving(create_app()) as client:
+        assert sum("No key to verify" in record.getMessage() for record in caplog.records) == 2
+        assert sendgrid(client, [item("open", "x")]) == 503
+        assert twilio(client, CALLBACK, DELIVERED).status_code == 503
+    assert verdicts(environment) == ["unverifiable"] * 2
+    assert rows(environment, "select 1 from events.engagement_event") == []
+
+
+def test_a_key_that_is_none_stops_the_service(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = {"password": "SG.key", "extra": {"webhook_public_key": "bm90IGEga2V5"}}
+    monkeypatch.setenv("AIRFLOW_CONN_SENDGRID_DEFAULT", json.dumps(document))
+    with pytest.raises(Misconfigured, match="webhook_public_key"):
+        create_app()
+
+
+def test_a_hundred_megabytes_are_refused_before_they_are_read(client: httpx.Client, warehouse: str) -> None:
+    connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port or 80, timeout=20)
+    connection.putrequest("POST", "/events/sendgrid")
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()
+    sent, chunk = 0, b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+    with contextlib.suppress(OSError):
+        while sent < 100 * 1024 * 1024:
+            connection.send(chunk)
+            sent += 0x10000
+    assert sent < 50 * 1024 * 1024, "the server hangs up long before the end"
+    connection.close()
+    connection.request("POST", "/events/sendgrid", body=b"", headers={"Content-Length": str(100 * 1024 * 1024)})
+    assert connection.getresponse().status == 413
+    connection.close()
+    kept = rows(warehouse, "select verdict, reason, octet_length(body) from events.webhook_call order by received_at")
+    assert [row[0] for row in kept] == ["oversized", "oversized"]
+    assert all(row[1] and row[2] <= 64 * 1024 for row in kept)
+
+
+def test_of_a_refused_call_only_the_beginning_is_kept(client: httpx.Client, warehouse: str) -> None:
+    assert sendgrid(client, b"[" + b" " * 1_000_000 + b"]", key=STRANGER) == 403
+    assert rows(warehouse, "select octet_length(body) from events.webhook_call") == [(64 * 1024,)]
+
+
+def test_text_that_the_database_cannot_hold_breaks_nothing(client: httpx.Client, warehouse: str) -> None:
+    strange = b'{"event":"dropped","sg_event_id":"nul\\u0000","reason":"half \\ud83d pair \\u0000"}'
+    body = b"[" + strange + b', {"event":"delivered","sg_event_id":"b"}]'
+    assert sendgrid(client, body) == 200
+    assert len(rows(warehouse, DELIVERIES)) == 2
+
+
+def test_who_floods_is_told_to_slow_down_and_others_are_not(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WINBACK_EVENTS_RATE", "3")
+    with serving(create_app()) as flooding:
+        answers = [flooding.post("/events/sendgrid", content=b"garbage") for _ in range(40)]
+        assert [answer.status_code for answer in answers][:2] == [401, 401]
+        assert answers[-1].status_code == 429
+        assert answers[-1].headers["retry-after"] == "1"
+        elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")
+        with httpx.Client(base_url=flooding.base_url, transport=elsewhere) as other:
+            assert other.get("/health").status_code == 200
+    assert len(rows(environment, CALLS)) < 10
+
+
+def test_health_says_whether_the_warehouse_answers(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert client.get("/health").json() == {"status": "ok"}
+    monkeypatch.setenv("WINBACK_DATABASE_URL", "postgresql://nobody:none@127.0.0.1:1/none")
+    with serving(create_app()) as broken:
+        assert broken.get("/health").status_code == 503
+        assert sendgrid(broken, [item("open", "x")]) == 503
+        answer = broken.post(f"/unsubscribe/{tokens.sign('unsubscribe', MESSAGE)}")
+        assert (answer.status_code, "try again" in answer.text) == (503, True)
+
+
+def test_it_goes_on_after_the_server_closed_its_connections(client: httpx.Client, warehouse: str) -> None:
+    assert sendgrid(client, [item("open", "x1")]) == 200
+    with psycopg.connect(warehouse, autocommit=True) as admin:
+        admin.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+    assert sendgrid(client, [item("open", "x2")]) == 200
+    assert rows(warehouse, "select count(*) from events.engagement_event") == [(2,)]
+
+
+def test_nothing_personal_and_no_token_is_logged(
+    client: httpx.Client, warehouse: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for name in ("httpx", "httpcore"):  # the test's own client
+        logging.getLogger(name).setLevel(logging.WARNING)
+    token = tokens.sign("unsubscribe", MESSAGE)
+    sendgrid(client, [item("bounce", "b", reason="<ann@example.com> unknown")])
+    sendgrid(client, [item("open", "x")], key=STRANGER)
+    twilio(client, "/events/twilio/inbound", STOP)
+    client.post(f"/unsubscribe/{token}")
+    for secret in ("ann@example.com", "2025550101", token):
+        assert secret not in caplog.text
+    assert rows(warehouse, "select count(*) from events.delivery_event where detail like '%ann%'") == [(0,)]
+
+
+def test_a_service_worker_reports_a_click_once(client: httpx.Client, warehouse: str) -> None:
+    url = f"/events/webpush/{tokens.sign('webpush', MESSAGE)}"
+    for body in ({"event": "clicked"}, {"event": "clicked"}, {"event": "shown"}, {"event": "??"}):
+        answer = client.post(url, content=json.dumps(body), headers={"Content-Type": "text/plain"})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
+    clicks = "select kind, channel, message_id from events.engagement_event"
+    assert rows(warehouse, clicks) == [("clicked", "webpush", MESSAGE)]
+    assert sorted(kind for _, _, kind in rows(warehouse, DELIVERIES)) == ["delivered", "unknown"]
+    assert client.post(url, content=b"[]").status_code == 400
+
+
+@pytest.mark.parametrize("purpose", ["unsubscribe", "preferences"])
+def test_a_token_of_another_purpose_reports_nothing(client: httpx.Client, warehouse: str, purpose: str) -> None:
+    answer = client.post(f"/events/webpush/{tokens.sign(purpose, MESSAGE)}", content=b'{"event": "clicked"}')
+    assert answer.status_code == 404
+    assert rows(warehouse, "select 1 from events.engagement_event") == []
+
+
+def test_business_time_is_the_sandboxes_only_where_the_connection_is_marked(
+    environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = {"X-Sandbox-Clock": "2017-10-01T14:00:00+00:00"}
+    times = "select occurred_at::text from events.delivery_event order by received_at"
+    with serving(create_app()) as client:
+        twilio(client, CALLBACK, DELIVERED, headers=clock)
+    document: dict[str, Any] = CONNECTIONS["AIRFLOW_CONN_TWILIO_DEFAULT"]
+    sandboxed = {**document, "host": "http://127.0.0.1:1", "extra": {**document["extra"], "sandbox": True}}
+    monkeypatch.setenv("AIRFLOW_CONN_TWILIO_DEFAULT", json.dumps(sandboxed))
+    with serving(create_app()) as client:
+        twilio(client, CALLBACK, {**DELIVERED, "MessageStatus": "sent"}, headers=clock)
+    found = [row[0] for row in rows(environment, times)]
+    assert not found[0].startswith("2017")
+    assert found[1] == "2017-10-01 14:00:00+00"
