@@ -93,6 +93,9 @@ class Built:
             "not_before": SEND_AT, "not_after": SEND_AT + timedelta(days=1), **changes,
         }  # fmt: skip
         self._insert("handoff.send_requests", row)
+        if code:
+            kept = ("run_id", "promotion", "contact_id", "campaign", "episode_on", "step", "as_of", "valid_until")
+            self._insert("allocations.coupon_allocations", {"code": code, **{name: row[name] for name in kept}})
 
     def said(self, contact_id: str, step: str, days: int, **changes: Any) -> uuid.UUID:
         """An earlier message that was accepted three days before the clock."""
