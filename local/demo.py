@@ -1,7 +1,7 @@
 """`make demo`: the whole product on a year of real purchases, on this machine, without accounts.
 
 Loads the sample data, runs the real DAG for six days of October 2017, lets made-up customers answer, and fails unless
-everything that it promises to show was there. It ends with three doors: for the marketer, the analyst, the data engineer.
+everything that it promises to show was there. It ends with three doors: for marketer, analyst and data engineer.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ def suppress(
 ) -> list[str]:
     """Suppresses the contact's present e-mail address and phone (`channels`: `email`, `sms`) from `at` on; commits.
 
-    Returns the channels that were newly suppressed; one that is suppressed already is left as it is. `by` is kept
-    as the source. Raises `WinbackError` for a contact that nobody knows.
+    Returns the channels that were newly suppressed; one that is suppressed already is left as it is. `by` is kept as
+    the source. Raises `WinbackError` for a contact that nobody knows.
     """
     with connection.transaction():
         if not queries.has_recipient(connection, contact_id=contact_id):
