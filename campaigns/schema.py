@@ -15,7 +15,7 @@ from campaigns.variables import MAX_RECOMMENDATIONS
 
 Channel = Literal["email", "sms", "webpush"]
 Requirement = Literal["consent_email", "consent_sms"]
-Event = Literal["sent", "opened", "clicked"]
+Event = Literal["accepted", "opened", "clicked"]
 
 OPT_OUT_WORDS = ("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT")
 """The words a provider's own opt-out handling answers to (Twilio, "Twilio support for opt-out keywords")."""

@@ -1,0 +1,120 @@
+{{ config(materialized='table', indexes=[{'columns': ['as_of', 'rank']}]) }}
+
+with run_days as (
+    select
+        as_of,
+        max(clock) as clock
+    from {{ ref('int_run_days') }}
+    group by as_of
+),
+
+counted as (
+    select
+        run_days.as_of,
+        run_days.clock,
+        daily.product_id,
+        min(daily.lowest_currency) as lowest_currency,
+        max(daily.highest_currency) as highest_currency,
+        sum(daily.orders) as orders,
+        sum(daily.units) as units
+    from run_days
+    inner join {{ ref('int_bestsellers_daily') }} as daily
+        on daily.sold_on between run_days.as_of - 28 and run_days.as_of - 1
+    where daily.product_id is not null
+    group by run_days.as_of, run_days.clock, daily.product_id
+),
+
+-- Amounts of two currencies are never shown as one: where the shop has several, prices go without.
+currency as (
+    select
+        as_of,
+        case when min(lowest_currency) = max(highest_currency) then upper(min(lowest_currency)) end as currency
+    from counted
+    group by as_of
+),
+
+-- The most sold thousand are enough to find sixty that can be shown; each is one look-up.
+most_sold as materialized (
+    select *
+    from (
+        select
+            counted.*,
+            row_number() over (partition by as_of order by orders desc, units desc, product_id) as sold_rank
+        from counted
+    ) as ranked
+    where sold_rank <= 1000
+),
+
+sold as materialized (
+    select
+        most_sold.as_of,
+        most_sold.product_id,
+        shown.category,
+        most_sold.orders,
+        most_sold.units
+    from most_sold
+    cross join lateral (
+        select products.category
+        from {{ ref('dim_products') }} as products
+        where
+            products.product_id = most_sold.product_id
+            and coalesce(products.launched_at <= most_sold.clock, true)
+        offset 0
+    ) as shown
+),
+
+-- Where too little was sold to fill a mail, the newest products stand in.
+newest as (
+    select
+        run_days.as_of,
+        listed.product_id,
+        listed.category,
+        0 as orders,
+        0 as units
+    from run_days
+    cross join lateral (
+        select
+            products.product_id,
+            products.category
+        from {{ ref('dim_products') }} as products
+        where
+            coalesce(products.launched_at <= run_days.clock, true)
+            and not exists (select from sold where sold.as_of = run_days.as_of and sold.product_id = products.product_id)
+        order by products.launched_at desc nulls last, products.product_id
+        limit 20
+    ) as listed
+    where (select count(distinct sold.category) from sold where sold.as_of = run_days.as_of) < 20
+),
+
+on_shelves as (
+    select
+        listed.*,
+        row_number() over (
+            partition by as_of, category order by orders desc, units desc, product_id
+        ) as category_rank
+    from (select * from sold union all select * from newest) as listed
+),
+
+ranked as (
+    select
+        *,
+        row_number() over (partition by as_of order by orders desc, units desc, product_id) as rank
+    from on_shelves
+    where category_rank <= 3
+),
+
+final as (
+    select
+        ranked.product_id,
+        ranked.category,
+        currency.currency,
+        ranked.rank,
+        ranked.orders,
+        ranked.units,
+        ranked.as_of
+    from ranked
+    left join currency on currency.as_of = ranked.as_of
+    where ranked.rank <= 60
+)
+
+select * from final
