@@ -45,3 +45,38 @@
 {% macro is_human(engagements) -%}
     {{ engagements }}.kind in ('opened', 'clicked') and not coalesce({{ engagements }}.is_machine, false)
 {%- endmacro %}
+
+{# Every sign of life in [since, before): contact_id, happened_at. Index ranges, one per kind. #}
+{% macro activities_between(since, before) %}
+        select
+            orders.contact_id,
+            orders.ordered_at as happened_at
+        from {{ ref('stg_raw__orders') }} as orders
+        where orders.ordered_at >= {{ since }} and orders.ordered_at < {{ before }} and {{ is_purchase('orders') }}
+        union all
+        select
+            visits.contact_id,
+            visits.visited_at as happened_at
+        from {{ ref('stg_raw__site_visits') }} as visits
+        where visits.visited_at >= {{ since }} and visits.visited_at < {{ before }}
+        union all
+        select
+            engagements.contact_id,
+            engagements.occurred_at as happened_at
+        from {{ ref('stg_raw__engagements') }} as engagements
+        where
+            engagements.occurred_at >= {{ since }}
+            and engagements.occurred_at < {{ before }}
+            and {{ is_human('engagements') }}
+        union all
+        select
+            messages.contact_id,
+            engagements.occurred_at as happened_at
+        from {{ ref('stg_events__engagement_events') }} as engagements
+        inner join {{ ref('stg_outbox__messages') }} as messages on messages.message_id = engagements.message_id
+        where
+            engagements.occurred_at >= {{ since }}
+            and engagements.occurred_at < {{ before }}
+            and {{ is_human('engagements') }}
+        offset 0
+{% endmacro %}

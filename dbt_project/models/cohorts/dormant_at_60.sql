@@ -1,7 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='delete+insert',
-    unique_key=['as_of', 'contact_id'],
+    incremental_strategy='append',
     on_schema_change='fail',
     indexes=[{'columns': ['as_of', 'contact_id'], 'unique': true}, {'columns': ['contact_id']}],
     pre_hook='{{ forget_run_days() }}',

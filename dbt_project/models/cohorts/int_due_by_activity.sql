@@ -19,36 +19,14 @@ active as (
         signs.contact_id
     from windows
     cross join lateral (
-        select orders.contact_id
-        from {{ ref('stg_raw__orders') }} as orders
-        where
-            orders.ordered_at >= windows.opens_at
-            and orders.ordered_at < windows.closes_at
-            and {{ is_purchase('orders') }}
-        union all
-        select visits.contact_id
-        from {{ ref('stg_raw__site_visits') }} as visits
-        where visits.visited_at >= windows.opens_at and visits.visited_at < windows.closes_at
-        union all
-        select engagements.contact_id
-        from {{ ref('stg_raw__engagements') }} as engagements
-        where
-            engagements.occurred_at >= windows.opens_at
-            and engagements.occurred_at < windows.closes_at
-            and {{ is_human('engagements') }}
-        union all
-        select messages.contact_id
-        from {{ ref('stg_events__engagement_events') }} as engagements
-        inner join {{ ref('stg_outbox__messages') }} as messages on messages.message_id = engagements.message_id
-        where
-            engagements.occurred_at >= windows.opens_at
-            and engagements.occurred_at < windows.closes_at
-            and {{ is_human('engagements') }}
+        select around.contact_id
+        from (
+            {{ activities_between('windows.opens_at', 'windows.closes_at') }}
+        ) as around
         union all
         select contacts.contact_id
         from {{ ref('stg_raw__contacts') }} as contacts
         where contacts.created_at >= windows.opens_at and contacts.created_at < windows.closes_at
-        offset 0
     ) as signs
 ),
 

@@ -48,19 +48,31 @@ allowed as (
     from ranked
 ),
 
--- In a run over several days, what an earlier day of the set would have sent counts as sent.
-replayed as (
+decided as (
     select
         allowed.*,
+        case
+            when cardinality(skips) > 0 or is_same_person then 'skip'
+            when is_held_out then 'holdout'
+            when is_capped or is_outranked then 'hold'
+            else 'send'
+        end as decision
+    from allowed
+),
+
+-- In a run over several days, what an earlier day of the set settled is settled, as if it had been enqueued.
+replayed as (
+    select
+        decided.*,
         coalesce(
-            bool_or(is_free and not is_outranked) over (
+            bool_or(decision <> 'hold') over (
                 partition by run_id, campaign, step, contact_id, episode_on
                 order by as_of
                 rows between unbounded preceding and 1 preceding
             ),
             false
-        ) as is_sent_earlier
-    from allowed
+        ) as is_settled_earlier
+    from decided
 ),
 
 final as (
@@ -80,16 +92,11 @@ final as (
         reachable_channels,
         email_consent,
         sms_consent,
-        case
-            when cardinality(skips) > 0 or is_same_person or is_sent_earlier then 'skip'
-            when is_held_out then 'holdout'
-            when is_capped or is_outranked then 'hold'
-            else 'send'
-        end as decision,
+        is_settled_earlier,
+        decision,
         skips || array_remove(
             array[
                 case when is_same_person then 'same_person' end,
-                case when is_sent_earlier then 'already_messaged' end,
                 case when is_eligible and is_held_out then 'holdout' end,
                 case when is_capped then 'frequency_cap' end,
                 case when is_outranked then 'outranked' end
