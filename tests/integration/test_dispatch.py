@@ -1,50 +1,408 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
-from outbox.dispatch import Dispatched, Dispatcher
-from senders.contract import EMAIL, SMS, WEBPUSH, Sender
+from outbox import claims, outcomes
+from outbox.dispatch import Dispatcher
+from outbox.lanes import FAILED_BATCHES
+from outbox.outcomes import Told
+from outbox.sql import ledger
+from senders.contract import EMAIL, SMS, Message, Outcome, OutcomeKind, Sender
 from senders.memory.send import MemorySender
-from tests.integration.handoff_stub import BUILT_AT, SEND_AT, UNTIL, Shop, open_shop
+from tests.integration.handoff_stub import BUILT_AT, SEND_AT, UNTIL, Shop, campaign
+from tests.integration.outbound import ACCEPT, REJECT, UNKNOWN, Outbound, claim_due
+from warehouse.errors import Misconfigured
+
+POOL = {"promotion": "p", "step": "day60"}
 
 
-@pytest.fixture
-def shop(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    monkeypatch.setenv("WINBACK_PUBLIC_URL", "https://links.example.com")
-    monkeypatch.setenv("WINBACK_TOKEN_KEY", "test")
-    opened = open_shop()
-    yield opened
-    opened.owner.close()
-
-
-class Outbound:
-    """One memory sender a channel, shared by all lanes, and the instants a simulated dispatch stepped through."""
-
-    def __init__(self, **options: Any) -> None:
-        self.senders = {channel: MemorySender(channel, **options) for channel in (EMAIL, SMS, WEBPUSH)}
-        self.instants: list[datetime] = []
-
-    def factory(self, channel: str, definition: Mapping[str, Any]) -> Sender:
-        return self.senders[channel]
-
-    @property
-    def sent(self) -> list[tuple[str, Any]]:
-        return [(channel, message) for channel, sender in self.senders.items() for message in sender.inbox]
-
-    def simulate(self, start: datetime = BUILT_AT, until: datetime = UNTIL, **options: Any) -> Dispatched:
-        return Dispatcher(self.factory, **options).simulated(start, until, tell=self.instants.append)
+def states(shop: Shop) -> dict[str, int]:
+    """Messages by state."""
+    return dict(shop.rows("select state, count(*) from outbox.message group by state"))  # type: ignore[arg-type]
 
 
 def test_a_planned_message_is_sent_once_at_its_hour(shop: Shop) -> None:
-    shop.planned()
+    message_id = shop.planned()
     out = Outbound()
     assert out.simulate().totals == {"accepted": 1}
-    assert [(channel, message.fields["first_name"]) for channel, message in out.sent] == [(EMAIL, "Robin")]
+    (channel, message), *others = out.sent
+    assert (channel, message.fields["first_name"], message.fields["shop_name"], others) == (
+        EMAIL,
+        "Robin",
+        "Riverside",
+        [],
+    )
+    assert message.unsubscribe_url.startswith("https://links.example.com/unsubscribe/")
+    assert message.fields["preferences_url"].startswith("https://links.example.com/preferences/")
     assert out.instants == [BUILT_AT, SEND_AT, UNTIL]
-    assert shop.rows("select state, accepted_at, accepted_channel from outbox.message") == [("accepted", SEND_AT, "email")]
+    row = shop.rows("select id, state, accepted_at, accepted_channel from outbox.message")
+    assert row == [(message_id, "accepted", SEND_AT, "email")]
     assert out.simulate().totals == {}
     assert len(out.sent) == 1
+
+
+def test_a_contact_without_a_name_is_addressed_all_the_same(shop: Shop) -> None:
+    shop.planned(shop.contact(first_name=None))
+    out = Outbound()
+    out.simulate()
+    assert out.sent[0][1].fields["first_name"] == "there"
+
+
+def test_the_clock_steps_through_each_zone_and_the_end_of_quiet_hours(shop: Shop) -> None:
+    west = datetime(2017, 10, 1, 17, tzinfo=UTC)
+    shop.planned(shop.contact(timezone="America/Los_Angeles"), not_before=west)
+    shop.planned(shop.contact(timezone="America/Los_Angeles"), channels=["sms"])
+    shop.planned()
+    out = Outbound()
+    assert out.simulate().totals == {"accepted": 3, "deferred": 1}
+    nine_in_los_angeles = datetime(2017, 10, 1, 16, tzinfo=UTC)
+    assert out.instants == [BUILT_AT, SEND_AT, nine_in_los_angeles, west, UNTIL]
+    assert [message.clock for _, message in out.sent] == [SEND_AT, west, nine_in_los_angeles]
+
+
+def test_a_tag_comes_with_acceptance_and_not_before(shop: Shop) -> None:
+    taken, refused = shop.contact(), shop.contact()
+    for contact, code in ((taken, "A1"), (refused, "A2")):
+        shop.planned(contact, tag="coupon_winback10", code=code, **POOL)
+    out = Outbound(email=lambda message: REJECT if message.recipient.email == f"{refused}@example.com" else ACCEPT)
+    out.simulate()
+    assert shop.rows("select contact_id, tag, added_at from outbox.contact_tag") == [
+        (taken, "coupon_winback10", SEND_AT)
+    ]
+
+
+def test_a_rejected_text_becomes_the_mail_and_the_number_is_suppressed(shop: Shop) -> None:
+    contact = shop.contact()
+    shop.planned(contact, channels=["sms", "email"], code="A1", **POOL)
+    out = Outbound(sms=lambda _: REJECT)
+    assert out.simulate().totals == {"planned": 1, "accepted": 1}
+    rows = shop.rows("select attempt_no, channel, outcome, error_code from outbox.attempt order by 1")
+    assert rows == [(1, "sms", "rejected", "21610"), (2, "email", "accepted", None)]
+    hashed = shop.value("select outbox.address_hash('sms', phone) from raw.contacts")
+    assert shop.rows("select channel, address_hash, reason from outbox.suppression") == [("sms", hashed, "stopped")]
+    assert shop.value("select released_at from outbox.coupon_grant") is None
+
+
+def test_a_rejection_on_the_last_channel_gives_the_code_back(shop: Shop) -> None:
+    shop.planned(channels=["sms", "email"], code="A1", **POOL)
+    out = Outbound(sms=lambda _: REJECT, email=lambda _: REJECT)
+    out.simulate()
+    assert states(shop) == {"rejected": 1}
+    assert shop.value("select released_at from outbox.coupon_grant") == SEND_AT
+    assert shop.rows("select name from outbox.contact_event order by name") == [
+        ("coupon_assigned",),
+        ("coupon_released",),
+    ]
+
+
+def test_a_message_in_doubt_keeps_its_code_and_is_not_sent_again(shop: Shop) -> None:
+    shop.planned(code="A1", **POOL)
+    out = Outbound(email=lambda _: UNKNOWN)
+    out.simulate()
+    out.simulate()
+    assert (states(shop), len(out.sent)) == ({"in_doubt": 1}, 1)
+    assert shop.value("select released_at from outbox.coupon_grant") is None
+
+
+def test_what_was_not_sent_is_tried_again_when_the_provider_said(shop: Shop) -> None:
+    shop.planned()
+    answers = iter([Outcome(OutcomeKind.NOT_SENT, error_code="http_429", retry_after=timedelta(minutes=7)), ACCEPT])
+    out = Outbound(email=lambda _: next(answers))
+    assert out.simulate().totals == {"planned": 1, "accepted": 1}
+    assert out.instants == [BUILT_AT, SEND_AT, SEND_AT + timedelta(minutes=7), UNTIL]
+    assert shop.rows("select outcome from outbox.attempt order by attempt_no") == [("not_sent",), ("accepted",)]
+
+
+def test_without_a_word_from_the_provider_the_pauses_double(shop: Shop) -> None:
+    shop.planned()
+    answers = iter([Outcome(OutcomeKind.NOT_SENT, error_code="refused")] * 3 + [ACCEPT])
+    out = Outbound(email=lambda _: next(answers))
+    out.simulate()
+    tried = [row[0] for row in shop.rows("select opened_at from outbox.attempt order by 1")]
+    assert [(later - earlier).seconds for earlier, later in zip(tried, tried[1:], strict=False)] == [30, 60, 120]
+
+
+def test_a_batch_never_mixes_templates_and_is_never_larger_than_the_sender_takes(shop: Shop) -> None:
+    other = "cd" * 32
+    shop.owner.execute(
+        "insert into outbox.template (template_hash, text, subject, html) values (%s, 'x', 'y', 'z')", [other]
+    )
+    for number in range(30):
+        shop.planned(template_hash=[None, other][number % 2] or "ab" * 32)
+    batches: list[set[str]] = []
+    sizes: list[int] = []
+
+    class Watching(MemorySender):
+        def send(self, messages: Any) -> Any:
+            batches.append({message.template.template_hash for message in messages})
+            sizes.append(len(messages))
+            return super().send(messages)
+
+    sender = Watching(batch_size=4)
+    Dispatcher(lambda *_: sender, connections=2).simulated(BUILT_AT, UNTIL, tell=lambda _: None)
+    assert (len(sender.inbox), {len(each) for each in batches}, max(sizes)) == (30, {1}, 4)
+    assert len({message.message_id for message in sender.inbox}) == 30
+
+
+def test_a_channel_without_credentials_claims_nothing_and_the_others_are_served(shop: Shop) -> None:
+    shop.planned(channels=["sms"])
+    shop.planned()
+    out = Outbound()
+
+    def factory(channel: str, definition: Mapping[str, Any]) -> Sender:
+        if channel == SMS:
+            raise Misconfigured("no auth token")
+        return out.factory(channel, definition)
+
+    done = Dispatcher(factory).simulated(BUILT_AT, UNTIL, tell=lambda _: None)
+    assert (done.totals, done.misconfigured) == ({"accepted": 1}, {"sms": "no auth token"})
+    assert shop.value("select count(*) from outbox.attempt where channel = 'sms'") == 0
+
+
+def test_credentials_refused_while_sending_leave_everything_planned(shop: Shop) -> None:
+    for _ in range(3):
+        shop.planned()
+
+    def refuse(_: Message) -> Outcome:
+        raise Misconfigured("401")
+
+    done = Outbound(email=refuse).simulate()
+    assert done.misconfigured == {"email": "401"}
+    assert states(shop) == {"planned": 3}
+    assert shop.rows("select distinct outcome, error_code from outbox.attempt") == [("not_sent", "misconfigured")]
+    assert Outbound().simulate().totals == {"accepted": 3}
+
+
+def test_without_a_public_url_nothing_is_claimed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.planned()
+    monkeypatch.delenv("WINBACK_PUBLIC_URL")
+    assert "unsubscribe" in Outbound().simulate().misconfigured["email"]
+    assert states(shop) == {"planned": 1}
+
+
+def test_a_sender_that_breaks_leaves_its_batch_in_doubt_and_not_the_others(shop: Shop) -> None:
+    for _ in range(3):
+        shop.planned()
+
+    class Broken(MemorySender):
+        calls = 0
+
+        def send(self, messages: Any) -> Any:
+            self.calls += 1
+            if self.calls == 1:
+                raise KeyError("a bug")
+            return super().send(messages)
+
+    sender = Broken(batch_size=1)
+    Dispatcher(lambda *_: sender, connections=1).simulated(BUILT_AT, UNTIL, tell=lambda _: None)
+    assert states(shop) == {"in_doubt": 1, "accepted": 2}
+    assert shop.value("select error_code from outbox.attempt where outcome = 'unknown'") == "KeyError"
+
+
+def test_a_sender_that_forgets_a_message_leaves_it_in_doubt(shop: Shop) -> None:
+    shop.planned()
+
+    class Forgetful(MemorySender):
+        def send(self, messages: Any) -> Any:
+            super().send(messages)
+            return {}
+
+    Dispatcher(lambda *_: Forgetful()).simulated(BUILT_AT, UNTIL, tell=lambda _: None)
+    assert shop.rows("select outcome, error_code from outbox.attempt") == [("unknown", "no_outcome")]
+
+
+def test_a_campaign_whose_batches_all_fail_stops_itself_and_tells_the_team(shop: Shop) -> None:
+    for _ in range(FAILED_BATCHES + 4):
+        shop.planned()
+    out = Outbound(batch_size=1, email=lambda _: UNKNOWN)
+    done = out.simulate(connections=1)
+    assert done.stopped == {"winback"}
+    # What was claimed together is finished; nothing is claimed after that.
+    assert states(shop) == {"in_doubt": FAILED_BATCHES + 4}
+    assert shop.rows("select kind, subject, state from outbox.notice") == [("campaign_stopped", "winback", "planned")]
+    shop.planned()
+    assert Outbound().simulate().totals == {"accepted": 1}
+
+
+def test_one_failing_campaign_does_not_stop_another(shop: Shop) -> None:
+    shop.define(campaign(), campaign(campaign="reactivation", priority=20))
+    failing, fine = (
+        shop.definition_hash,
+        shop.value("select hash from outbox.definition where body ->> 'priority' = '20'"),
+    )
+    for _ in range(45):
+        shop.planned(definition_hash=failing)
+    shop.planned(campaign="reactivation", definition_hash=fine)
+    out = Outbound(batch_size=4, email=lambda message: UNKNOWN if message.campaign == "winback" else ACCEPT)
+    done = out.simulate(connections=1)
+    assert done.stopped == {"winback"}
+    assert done.totals["accepted"] == 1
+    assert states(shop)["planned"] == 25  # the claim of 20 in hand was finished, the next was not begun
+
+
+def test_an_answer_after_the_sweep_still_counts(shop: Shop) -> None:
+    message_id = shop.planned(tag="t")
+    (claimed,) = claim_due().opened
+    sweep_all(shop)
+    assert states(shop) == {"in_doubt": 1}
+    with ledger() as connection:
+        outcomes.record(connection, [Told(message_id, claimed.attempt_no, ACCEPT)], clock=SEND_AT)
+    assert states(shop) == {"accepted": 1}
+    assert shop.value("select evidence ->> 'source' from outbox.attempt") == "late answer"
+    assert shop.value("select count(*) from outbox.contact_tag") == 1
+
+
+def test_an_outcome_told_twice_is_believed_once(shop: Shop) -> None:
+    message_id = shop.planned()
+    claim_due()
+    with ledger() as connection:
+        told = [Told(message_id, 1, ACCEPT)]
+        assert outcomes.record(connection, told, clock=SEND_AT) == {"accepted": 1}
+        assert outcomes.record(connection, [Told(message_id, 1, REJECT)], clock=SEND_AT) == {"ignored": 1}
+    assert states(shop) == {"accepted": 1}
+
+
+def test_a_lease_that_is_kept_alive_is_not_swept(shop: Shop) -> None:
+    shop.planned()
+    claim_due()
+    shop.owner.execute("update outbox.attempt set lease_until = clock_timestamp() - interval '1 second'")
+    with ledger() as connection:
+        claims.extend(connection, ["test"])
+        assert claims.sweep(connection, clock=SEND_AT) == 0
+
+
+def test_sigterm_finishes_the_batch_in_hand_and_claims_nothing_more(shop: Shop) -> None:
+    for _ in range(60):
+        shop.planned()
+
+    class Stopping(MemorySender):
+        def send(self, messages: Any) -> Any:
+            dispatcher.stop()
+            return super().send(messages)
+
+    sender = Stopping(batch_size=10)
+    dispatcher = Dispatcher(lambda *_: sender, connections=1)
+    done = dispatcher.simulated(BUILT_AT, UNTIL, tell=lambda _: None)
+    assert done.totals == {"accepted": 10, "planned": 10}
+    assert states(shop) == {"accepted": 10, "planned": 50}
+    assert Outbound().simulate().totals == {"accepted": 50}
+
+
+def test_the_database_going_away_before_the_answer_is_written_loses_nothing(shop: Shop) -> None:
+    shop.planned()
+
+    class Cutting(MemorySender):
+        def send(self, messages: Any) -> Any:
+            shop.owner.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+                " and application_name = 'winback winback_sender' and query not like '%%lease%%'"
+            )
+            return super().send(messages)
+
+    sender = Cutting()
+    with pytest.raises(psycopg.OperationalError):  # the dispatcher's own connection was cut as well: it ends, loudly
+        Dispatcher(lambda *_: sender, connections=1).simulated(BUILT_AT, UNTIL, tell=lambda _: None)
+    assert (states(shop), len(sender.inbox)) == ({"accepted": 1}, 1)
+
+
+def test_two_dispatchers_at_once_send_each_message_once(shop: Shop) -> None:
+    for _ in range(80):
+        shop.planned()
+    out = Outbound(batch_size=5)
+    threads = [threading.Thread(target=lambda: out.simulate(connections=2)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert states(shop) == {"accepted": 80}
+    assert len(out.sent) == len({message.message_id for _, message in out.sent}) == 80
+
+
+def test_a_live_pass_sends_what_is_due_now_and_waits_for_nothing_later(shop: Shop) -> None:
+    now = datetime.now(UTC)
+    times = {"not_after": now + timedelta(days=3)}
+    shop.planned(run_mode="live", not_before=now - timedelta(minutes=1), **times)
+    shop.planned(run_mode="live", not_before=now + timedelta(hours=1), **times)
+    out = Outbound()
+    assert Dispatcher(out.factory).live().totals == {"accepted": 1}
+    accepted_at = shop.value("select accepted_at from outbox.message where state = 'accepted'")
+    assert abs(accepted_at - datetime.now(UTC)) < timedelta(seconds=30)
+
+
+def test_a_live_pass_waits_out_a_short_pause_that_the_provider_asked_for(shop: Shop) -> None:
+    now = datetime.now(UTC)
+    shop.planned(run_mode="live", not_before=now - timedelta(minutes=1), not_after=now + timedelta(days=3))
+    answers = iter([Outcome(OutcomeKind.NOT_SENT, retry_after=timedelta(seconds=1)), ACCEPT])
+    out = Outbound(email=lambda _: next(answers))
+    assert Dispatcher(out.factory).live().totals == {"planned": 1, "accepted": 1}
+
+
+KILLED = """
+import os, signal, sys
+from outbox.dispatch import Dispatcher
+from senders.memory.send import MemorySender
+from tests.integration.handoff_stub import BUILT_AT, UNTIL
+
+class Deadly(MemorySender):
+    calls = 0
+    def send(self, messages):
+        self.calls += 1
+        if self.calls == int(sys.argv[1]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().send(messages)
+
+sender = Deadly(batch_size=5)
+Dispatcher(lambda *_: sender, connections=1).simulated(BUILT_AT, UNTIL, tell=lambda _: None)
+"""
+
+
+@pytest.mark.parametrize("call", [1, 3, 5])
+def test_a_killed_process_leaves_its_attempts_in_doubt_and_nothing_is_sent_twice(shop: Shop, call: int) -> None:
+    for _ in range(45):
+        shop.planned()
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(call)], env=dict(os.environ), check=False)
+    assert killed.returncode == -signal.SIGKILL
+    # It had taken 20 at a time; what it had not recorded is open, whoever was called and whoever was not.
+    recorded = (call - 1) // 4 * 20
+    assert shop.value("select count(*) from outbox.attempt where outcome = 'open'") == 20
+    out = Outbound()
+    assert out.simulate().totals == {"accepted": 25 - recorded}
+    sweep_all(shop)
+    assert out.simulate().totals == {}
+    assert states(shop) == {"accepted": 25, "in_doubt": 20}
+
+
+def test_a_claim_that_is_killed_before_its_commit_leaves_everything_planned(shop: Shop) -> None:
+    shop.planned()
+    with ledger() as connection:
+        pid = connection.info.backend_pid
+        with pytest.raises(psycopg.OperationalError), connection.transaction():
+            (group,) = claims.due_groups(connection, clock=SEND_AT, mode="simulated", shard=claims.Shard())
+            rules = claims.Rules.of(campaign(), EMAIL)
+            claims.claim(
+                connection, group, rules, clock=SEND_AT, mode="simulated", shard=claims.Shard(), worker="w", size=5
+            )
+            shop.owner.execute("select pg_terminate_backend(%s)", [pid])
+            time.sleep(0.2)
+    assert (states(shop), shop.value("select count(*) from outbox.attempt")) == ({"planned": 1}, 0)
+    assert Outbound().simulate().totals == {"accepted": 1}
+
+
+def sweep_all(shop: Shop) -> None:
+    """As if every lease had run out."""
+    shop.owner.execute(
+        "update outbox.attempt set lease_until = clock_timestamp() - interval '1 second' where outcome = 'open'"
+    )
+    with ledger() as connection:
+        claims.sweep(connection, clock=SEND_AT)
