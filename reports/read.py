@@ -24,8 +24,8 @@ PURCHASES = 12
 
 @cache
 def queries() -> Any:
-    """The named queries of `queries.sql`."""
-    return aiosql.from_path(Path(__file__).with_name("queries.sql"), "psycopg")
+    """The named queries of `queries/`."""
+    return aiosql.from_path(Path(__file__).with_name("queries"), "psycopg")
 
 
 def analyst() -> psycopg.Connection[dict[str, Any]]:

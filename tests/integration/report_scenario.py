@@ -71,6 +71,7 @@ class Scenario:
     bundle_hash: str = ""
     clocks: dict[uuid.UUID, datetime] = field(default_factory=dict)
     events: int = 0
+    contacts: int = 0
 
     def define(self, body: Mapping[str, Any]) -> None:
         """Stores a campaign and makes it the bundle of the runs that follow."""
@@ -87,9 +88,10 @@ class Scenario:
         )
 
     def contact(self, contact_id: str, **values: Any) -> None:
-        """A contact with an address that no page may show."""
+        """A contact with an address of their own that no page may show."""
+        self.contacts += 1
         row = {
-            "contact_id": contact_id, "email": f"{contact_id}@example.com", "phone": "+12125550100",
+            "contact_id": contact_id, "email": f"{contact_id}@example.com", "phone": f"+1212555{self.contacts:04}",
             "first_name": "Hermenegildo", "country": "US", "timezone": "America/New_York", "consent_email": True,
             "consent_sms": False, "created_at": at(1, 0, month=1), "updated_at": at(1, 0, month=1), **values,
         }  # fmt: skip

@@ -149,6 +149,28 @@ def test_a_pool_is_shown_as_it_stood_on_each_day(week: Story) -> None:
     assert select(query + where, "winback_discount20", on(3)) == [(2, 2, 0, 0, 0, 1, True)]
 
 
+def test_a_pools_pace_counts_who_found_no_code_and_the_days_that_were_run(week: Story) -> None:
+    query = "select unserved_today, daily_use, runway_days, runs_dry_on, is_low from reports.rpt_coupons"
+    where = " where promotion = %s and as_of = %s"
+    assert select(query + where, "winback_discount10", on(2)) == [(0, Decimal("3.00"), 0, on(2), True)]
+    assert select(query + where, "winback_discount10", on(3)) == [(0, Decimal("1.50"), 1, on(4), True)]
+    assert select(query + where, "winback_discount20", on(2)) == [(1, Decimal("2.00"), 0, on(2), True)]
+    assert select(query + where, "winback_discount10", on(8)) == [(0, Decimal("0.50"), 4, on(12), True)]
+
+
+def test_a_code_that_has_expired_is_not_left(reports: psycopg.Connection) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.codes("winback_discount10", ["T10-1", "T10-2"])
+    reports.execute("update raw.coupon_codes set expires_at = %s where code = 'T10-2'", [at(3, 0)])
+    it.run(on(2))
+    it.run(on(3))
+    query = (
+        "select as_of, loaded, codes_left, runs_dry_on from reports.rpt_coupons where promotion = 'winback_discount10'"
+    )
+    assert select(f"{query} order by 1") == [(on(2), 2, 2, None), (on(3), 2, 1, None)]
+
+
 def test_the_headline_counts_people_once_over_all_runs(week: Story) -> None:
     with read.analyst() as connection:
         page = read.page(connection, read.runs(connection), one_run=False)
@@ -236,6 +258,23 @@ def test_an_order_belongs_to_nobody_after_thirty_days(reports: psycopg.Connectio
     assert select("select order_id from reports.rpt_return_orders") == [("in time",)]
 
 
+def test_a_purchase_under_another_contact_of_the_person_counts_once(reports: psycopg.Connection) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann", email="home@example.com")
+    it.contact("ann at work", email=" HOME@example.com")
+    it.contact("bob")
+    run = it.run(on(2))
+    for who, step in (("ann", "day30"), ("ann at work", "day60")):
+        it.decide(run, on(2), who, step, "send")
+        it.message(run, on(2), who, step)
+    it.run(on(5))
+    it.order("one", "ann at work", at(3, 9), "10.00")
+    it.order("two", "bob", at(3, 9), "10.00")
+    assert select("select order_id, is_first from reports.rpt_return_orders") == [("one", True)]
+    assert select("select people, people_bought from reports.rpt_holdout") == [(2, 2)]
+
+
 def test_reports_look_orders_up_and_never_read_their_history(reports: psycopg.Connection) -> None:
     it = Scenario(reports)
     it.define(winback())
@@ -249,7 +288,7 @@ def test_reports_look_orders_up_and_never_read_their_history(reports: psycopg.Co
         " from generate_series(1, 100000) as n"
     )
     reports.execute("analyze")
-    for view in ("rpt_returns", "rpt_revenue", "rpt_holdout", "rpt_coupons", "rpt_messages", "rpt_runs"):
+    for view in ("rpt_returns", "rpt_revenue", "rpt_holdout", "rpt_coupons", "rpt_messages", "rpt_runs", "rpt_funnel"):
         query = f"explain select * from reports.{view}"  # noqa: S608 - the test's own words
         plan = "\n".join(row[0] for row in reports.execute(query.encode()))
         assert "Seq Scan on orders" not in plan, f"{view} reads every order:\n{plan}"

@@ -1,85 +1,114 @@
--- One scan of the pools' codes, grouped; the rest is as large as the outbox.
+-- Cohorts and codes of the past are not computed again: what each day granted is read from the ledger, what it could not serve from its
+-- archived decisions. The pools' codes are read once, grouped. Pace and runway as in allocations.coupon_runway.
 with days as (
     select
         as_of,
-        max(clock) as clock
+        max(clock) as clock,
+        max(clock) + interval '1 day' as ended_at
     from {{ source('outbox', 'run_day') }}
     group by as_of
 ),
 
 promotions as (
-    select
-        promotion.key as promotion,
-        max((promotion.value ->> 'alert_under_days')::integer) as alert_under_days
+    select distinct on (pool.promotion)
+        pool.promotion,
+        (pool.body ->> 'alert_under_days')::integer as alert_under_days
     from {{ source('outbox', 'definition') }} as definition
-    cross join lateral jsonb_each(definition.body -> 'promotions') as promotion
+    cross join lateral jsonb_each(definition.body -> 'promotions') as pool (promotion, body)
     where definition.kind = 'campaign'
-    group by promotion.key
+    order by pool.promotion, definition.stored_at desc, definition.hash
 ),
 
-loads as (
+codes as (
     select
         promotion,
         loaded_at,
+        coalesce(expires_at, 'infinity') as expires_at,
         count(*) as codes
     from {{ source('raw', 'coupon_codes') }}
-    group by promotion, loaded_at
+    group by promotion, loaded_at, coalesce(expires_at, 'infinity')
 ),
 
 grants as (
     select
         grants.promotion,
         grants.as_of,
-        count(*) as granted,
-        count(*) filter (where grants.released_at is not null) as released,
-        count(redemption.ordered_at) as redeemed
+        coalesce(codes.expires_at, 'infinity') as expires_at,
+        coalesce(grants.released_at, 'infinity') as released_at,
+        redemption.ordered_at as redeemed_at
     from {{ source('outbox', 'coupon_grant') }} as grants
-    left join lateral (
+    left join {{ source('raw', 'coupon_codes') }} as codes on codes.code = grants.code
+    cross join {{ ref('rpt_clock') }} as clock
+    cross join lateral (
         select min(orders.ordered_at) as ordered_at
         from {{ source('raw', 'orders') }} as orders
-        cross join {{ ref('int_reports__clock') }} as clock
         where
             orders.coupon_code = grants.code
-            and (orders.status <> 'cancelled' or orders.updated_at > clock.reporting_at)
             and orders.ordered_at >= grants.granted_at
             and orders.ordered_at <= clock.reporting_at
             and grants.released_at is null
-    ) as redemption on true
-    group by grants.promotion, grants.as_of
+            and ({{ is_purchase('orders') }} or orders.updated_at > clock.reporting_at)
+    ) as redemption
+),
+
+unserved as (
+    select
+        step.body ->> 'promotion' as promotion,
+        decision.as_of,
+        count(distinct (decision.contact_id, decision.campaign, decision.step)) as contacts
+    from {{ source('outbox', 'decision') }} as decision
+    inner join {{ source('outbox', 'definition') }} as definition on definition.hash = decision.definition_hash
+    cross join lateral jsonb_array_elements(definition.body -> 'steps') as step (body)
+    where
+        decision.reason = 'pool_dry'
+        and decision.mode <> 'shadow'
+        and step.body ->> 'key' = decision.step
+    group by step.body ->> 'promotion', decision.as_of
+),
+
+pools as (
+    select
+        promotions.promotion,
+        promotions.alert_under_days,
+        days.as_of,
+        days.clock,
+        days.ended_at,
+        coalesce(sum(codes.codes), 0)::bigint as loaded,
+        coalesce(sum(codes.codes) filter (where codes.expires_at > days.clock), 0)::bigint as valid
+    from promotions
+    cross join days
+    left join codes on codes.promotion = promotions.promotion and codes.loaded_at <= days.clock
+    group by promotions.promotion, promotions.alert_under_days, days.as_of, days.clock, days.ended_at
 ),
 
 counted as (
     select
-        promotions.promotion,
-        days.as_of,
-        promotions.alert_under_days,
-        pool.loaded,
+        pools.*,
         spent.granted,
         spent.released,
         spent.redeemed,
         spent.granted_today,
-        spent.recent,
-        spent.recent_days,
-        pool.loaded - spent.granted + spent.released as codes_left
-    from promotions
-    cross join days
-    cross join lateral (
-        select coalesce(sum(loads.codes), 0)::bigint as loaded
-        from loads
-        where loads.promotion = promotions.promotion and loads.loaded_at <= days.clock
-    ) as pool
+        coalesce(unserved.contacts, 0) as unserved_today,
+        pools.valid - spent.held as codes_left,
+        (spent.recent + spent.granted_today + coalesce(unserved.contacts, 0))::numeric / pace.days as daily_use
+    from pools
+    left join unserved on unserved.promotion = pools.promotion and unserved.as_of = pools.as_of
     cross join lateral (
         select
-            coalesce(sum(grants.granted), 0)::bigint as granted,
-            coalesce(sum(grants.released), 0)::bigint as released,
-            coalesce(sum(grants.redeemed), 0)::bigint as redeemed,
-            coalesce(sum(grants.granted) filter (where grants.as_of = days.as_of), 0)::bigint as granted_today,
-            coalesce(sum(grants.granted - grants.released) filter (where grants.as_of > days.as_of - 14), 0) as recent,
-            (select count(*) from days as recent where recent.as_of > days.as_of - 14 and recent.as_of <= days.as_of)
-                as recent_days
+            count(*) as granted,
+            count(*) filter (where grants.released_at <= pools.ended_at) as released,
+            count(grants.redeemed_at) as redeemed,
+            count(*) filter (where grants.as_of = pools.as_of) as granted_today,
+            count(*) filter (where grants.as_of > pools.as_of - 28 and grants.as_of < pools.as_of) as recent,
+            count(*) filter (where grants.released_at > pools.ended_at and grants.expires_at > pools.clock) as held
         from grants
-        where grants.promotion = promotions.promotion and grants.as_of <= days.as_of
+        where grants.promotion = pools.promotion and grants.as_of <= pools.as_of
     ) as spent
+    cross join lateral (
+        select count(*) as days
+        from days
+        where days.as_of > pools.as_of - 28 and days.as_of <= pools.as_of
+    ) as pace
 ),
 
 final as (
@@ -90,15 +119,20 @@ final as (
         released,
         redeemed,
         granted_today,
+        unserved_today,
         codes_left,
-        (recent / recent_days)::numeric(12, 2) as daily_use,
-        case when recent > 0 then floor(codes_left / (recent / recent_days)) end::integer as runway_days,
+        daily_use::numeric(12, 2) as daily_use,
+        runway.days as runway_days,
         alert_under_days,
         codes_left <= 0 as is_dry,
-        coalesce(codes_left / nullif(recent / recent_days, 0) < alert_under_days, codes_left <= 0) as is_low,
+        coalesce(runway.days < alert_under_days, codes_left <= 0) as is_low,
         as_of,
-        case when recent > 0 then as_of + floor(codes_left / (recent / recent_days))::integer end as runs_dry_on
+        as_of + runway.days as runs_dry_on
     from counted
+    -- Beyond a century it says a century.
+    cross join lateral (
+        select least(floor(codes_left / nullif(daily_use, 0)), case when daily_use > 0 then 36500 end)::integer as days
+    ) as runway
 )
 
 select * from final

@@ -1,5 +1,5 @@
 with messages as (
-    select * from {{ ref('int_reports__messages') }}
+    select * from {{ ref('rpt_messages') }}
     where state = 'accepted'
 ),
 

@@ -1,6 +1,5 @@
-with decisions as (
-    select * from {{ ref('int_reports__decisions') }}
-    where is_standing
+with runs as (
+    select * from {{ ref('rpt_run_funnel') }}
 ),
 
 final as (
@@ -9,10 +8,11 @@ final as (
         step,
         decision,
         reason,
-        count(*) as contacts,
+        sum(standing_contacts)::bigint as contacts,
         as_of
-    from decisions
+    from runs
     group by campaign, step, decision, reason, as_of
+    having sum(standing_contacts) > 0
 )
 
 select * from final

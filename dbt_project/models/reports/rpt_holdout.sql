@@ -1,8 +1,8 @@
 -- By intention to treat: whoever was to be written to counts as written to, whether or not it came about, and both
 -- arms are watched from the clock of their first day, equally long.
 with decisions as (
-    select * from {{ ref('int_reports__decisions') }}
-    where is_standing and mode <> 'shadow' and decision in ('send', 'holdout')
+    select * from {{ source('outbox', 'decision') }}
+    where mode <> 'shadow' and decision in ('send', 'holdout')
 ),
 
 days as (
@@ -10,45 +10,68 @@ days as (
 ),
 
 clock as (
-    select * from {{ ref('int_reports__clock') }}
+    select * from {{ ref('rpt_clock') }}
 ),
 
 entries as (
-    select distinct on (decisions.campaign, decisions.contact_id, decisions.episode_on)
+    select
         decisions.campaign,
         decisions.contact_id,
         case decisions.decision when 'send' then 'written_to' else 'held_out' end as arm,
         decisions.as_of,
-        days.clock as entered_at
+        days.clock as entered_at,
+        days.clock + interval '{{ var("report_return_days", 30) }} days' as watched_until
     from decisions
     inner join days on days.run_id = decisions.run_id and days.as_of = decisions.as_of
-    order by decisions.campaign, decisions.contact_id, decisions.episode_on, decisions.as_of
+    where not exists (
+        select 1
+        from {{ source('outbox', 'decision') }} as earlier
+        where
+            earlier.contact_id = decisions.contact_id
+            and earlier.campaign = decisions.campaign
+            and earlier.episode_on = decisions.episode_on
+            and earlier.mode <> 'shadow'
+            and earlier.decision in ('send', 'holdout')
+            and (earlier.as_of, earlier.archived_at, earlier.step) < (decisions.as_of, decisions.archived_at, decisions.step)
+    )
+),
+
+watched as (
+    select
+        entries.*,
+        clock.reporting_at,
+        exists (
+            select 1
+            from {{ source('raw', 'orders') }} as orders
+            where
+                orders.contact_id = any(members.contact_ids)
+                and orders.ordered_at > entries.entered_at
+                and orders.ordered_at < entries.watched_until
+                and orders.ordered_at <= clock.reporting_at
+                and ({{ is_purchase('orders') }} or orders.updated_at > clock.reporting_at)
+        ) as has_bought
+    from entries
+    cross join clock
+    cross join lateral (
+        with recursive linked as (
+            {{ person_members('(select entries.contact_id)', source('raw', 'contacts')) }}
+        )
+
+        select array_agg(distinct linked.member_contact_id) as contact_ids
+        from linked
+    ) as members
 ),
 
 final as (
     select
-        entries.campaign,
-        entries.arm,
+        campaign,
+        arm,
         count(*) as people,
-        count(*) filter (where purchases.has_bought) as people_bought,
-        count(*) filter (
-            where entries.entered_at + interval '{{ var("report_return_days", 30) }} days' <= clock.reporting_at
-        ) as people_fully_watched,
-        entries.as_of
-    from entries
-    cross join clock
-    cross join lateral (
-        select exists (
-            select from {{ source('raw', 'orders') }} as orders
-            where
-                orders.contact_id = entries.contact_id
-                and orders.ordered_at > entries.entered_at
-                and orders.ordered_at <= clock.reporting_at
-                and orders.ordered_at < entries.entered_at + interval '{{ var("report_return_days", 30) }} days'
-                and (orders.status <> 'cancelled' or orders.updated_at > clock.reporting_at)
-        ) as has_bought
-    ) as purchases
-    group by entries.campaign, entries.arm, entries.as_of
+        count(*) filter (where has_bought) as people_bought,
+        count(*) filter (where watched_until <= reporting_at) as people_fully_watched,
+        as_of
+    from watched
+    group by campaign, arm, as_of
 )
 
 select * from final

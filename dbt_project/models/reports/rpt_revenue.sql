@@ -1,5 +1,5 @@
 with return_orders as (
-    select * from {{ ref('int_reports__return_orders') }}
+    select * from {{ ref('rpt_return_orders') }}
 ),
 
 final as (

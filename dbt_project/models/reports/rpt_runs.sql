@@ -2,43 +2,6 @@ with runs as (
     select * from {{ source('outbox', 'run') }}
 ),
 
-days as (
-    select
-        run_id,
-        min(as_of) as first_as_of,
-        max(as_of) as last_as_of,
-        count(*) as days
-    from {{ source('outbox', 'run_day') }}
-    group by run_id
-),
-
-decisions as (
-    select
-        run_id,
-        count(*) as evaluated,
-        count(*) filter (where decision = 'send') as send,
-        count(*) filter (where decision = 'hold') as hold,
-        count(*) filter (where decision = 'skip') as skip,
-        count(*) filter (where decision = 'holdout') as holdout
-    from {{ source('outbox', 'decision') }}
-    group by run_id
-),
-
-messages as (
-    select
-        run_id,
-        count(*) as messages,
-        count(*) filter (where state = 'planned') as planned,
-        count(*) filter (where state = 'sending') as sending,
-        count(*) filter (where state = 'accepted') as accepted,
-        count(*) filter (where state = 'rejected') as rejected,
-        count(*) filter (where state = 'in_doubt') as in_doubt,
-        count(*) filter (where state = 'skipped') as skipped,
-        count(*) filter (where state = 'expired') as expired
-    from {{ source('outbox', 'message') }}
-    group by run_id
-),
-
 final as (
     select
         runs.run_id,
@@ -49,21 +12,21 @@ final as (
         runs.detail,
         runs.verdict,
         coalesce(zones.timezone, 'UTC') as timezone,
-        coalesce(days.days, 0) as days,
+        days.days,
         runs.request_count,
-        coalesce(decisions.evaluated, 0) as evaluated,
-        coalesce(decisions.send, 0) as send,
-        coalesce(decisions.hold, 0) as hold,
-        coalesce(decisions.skip, 0) as skip,
-        coalesce(decisions.holdout, 0) as holdout,
-        coalesce(messages.messages, 0) as messages,
-        coalesce(messages.planned, 0) as planned,
-        coalesce(messages.sending, 0) as sending,
-        coalesce(messages.accepted, 0) as accepted,
-        coalesce(messages.rejected, 0) as rejected,
-        coalesce(messages.in_doubt, 0) as in_doubt,
-        coalesce(messages.skipped, 0) as skipped,
-        coalesce(messages.expired, 0) as expired,
+        decisions.evaluated,
+        decisions.send,
+        decisions.hold,
+        decisions.skip,
+        decisions.holdout,
+        messages.messages,
+        messages.planned,
+        messages.sending,
+        messages.accepted,
+        messages.rejected,
+        messages.in_doubt,
+        messages.skipped,
+        messages.expired,
         runs.verdict @? '$.*.result ? (@ == "held")' as is_held,
         coalesce(sample.has_made_up_people, false) as has_made_up_people,
         days.first_as_of,
@@ -72,9 +35,38 @@ final as (
         runs.created_at,
         runs.closed_at
     from runs
-    left join days on days.run_id = runs.run_id
-    left join decisions on decisions.run_id = runs.run_id
-    left join messages on messages.run_id = runs.run_id
+    -- Each run's rows are looked up by its id: one run costs what that run did.
+    cross join lateral (
+        select
+            min(day.as_of) as first_as_of,
+            max(day.as_of) as last_as_of,
+            count(*) as days
+        from {{ source('outbox', 'run_day') }} as day
+        where day.run_id = runs.run_id
+    ) as days
+    cross join lateral (
+        select
+            count(*) as evaluated,
+            count(*) filter (where decided.decision = 'send') as send,
+            count(*) filter (where decided.decision = 'hold') as hold,
+            count(*) filter (where decided.decision = 'skip') as skip,
+            count(*) filter (where decided.decision = 'holdout') as holdout
+        from {{ source('outbox', 'decision') }} as decided
+        where decided.run_id = runs.run_id
+    ) as decisions
+    cross join lateral (
+        select
+            count(*) as messages,
+            count(*) filter (where message.state = 'planned') as planned,
+            count(*) filter (where message.state = 'sending') as sending,
+            count(*) filter (where message.state = 'accepted') as accepted,
+            count(*) filter (where message.state = 'rejected') as rejected,
+            count(*) filter (where message.state = 'in_doubt') as in_doubt,
+            count(*) filter (where message.state = 'skipped') as skipped,
+            count(*) filter (where message.state = 'expired') as expired
+        from {{ source('outbox', 'message') }} as message
+        where message.run_id = runs.run_id
+    ) as messages
     left join lateral (
         select campaign.body ->> 'timezone' as timezone
         from {{ source('outbox', 'definition') }} as bundle

@@ -1,6 +1,6 @@
 -- Asked for one contact at a time: the condition on contact_id reaches every branch and its index.
 with clock as (
-    select * from {{ ref('int_reports__clock') }}
+    select * from {{ ref('rpt_clock') }}
 ),
 
 messages as (
