@@ -56,7 +56,7 @@ class Draft:
     def has(self, step: Step) -> frozenset[Needs]:
         """What a step's template may count on."""
         found = {Needs.PROMOTION} if step.promotion else set()
-        if self.head and self.head.clock == "last_purchase":
+        if self.source.data.get("clock") != "last_activity":
             found.add(Needs.PURCHASE)
         found |= {need for need, key in ((Needs.EMAIL, EMAIL), (Needs.SMS, SMS)) if key in self.source.data}
         return frozenset(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,10 @@ def read(file: Path, problems: Problems) -> Source | None:
     except YAMLError as error:
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         what = (error.problem if isinstance(error, MarkedYAMLError) else None) or "it does not parse"
-        problems.add(file, mark.line + 1 if mark else 0, "", f"is not valid YAML: {what}.")
+        line = mark.line if mark else -1
+        near = " ".join(text.splitlines()[max(line - 1, 0) : line + 1]) if mark else ""
+        hint = ' A value that begins with {{ needs quotes: "{{ name }}".' if re.search(r":\s*\{\{", near) else ""
+        problems.add(file, line + 1, "", f"is not valid YAML: {what}.{hint}")
         return None
     if not isinstance(data, dict):
         problems.add(file, 0, "", "expected a list of keys such as `campaign: winback`, found something else.")

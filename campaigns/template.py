@@ -223,7 +223,7 @@ def _push(folder: Path, wanted: Wanted, problems: Problems) -> Push | None:
     for key, limit in limits.items():
         value = read.data.get(key) or ""
         if not isinstance(value, str) or (not value.strip() and key != "icon") or len(value) > limit:
-            read.add(problems, (key,), f"expected {key} as text of at most {limit} characters.")
+            read.add(problems, (key,), f"expected {key} as text of at most {limit} characters, in quotes.")
             continue
         values[key] = value.strip()
         line = read.line((key,))
