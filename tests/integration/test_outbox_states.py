@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import itertools
+import uuid
+from datetime import timedelta
+
+import psycopg
+import pytest
+from psycopg import errors, sql
+
+from tests.integration.handoff_stub import SEND_AT, Shop
+from warehouse.connect import Role, connect
+
+MESSAGE = ("planned", "sending", "accepted", "rejected", "in_doubt", "skipped", "expired")
+ATTEMPT = ("open", "accepted", "not_sent", "rejected", "unknown")
+NOTICE = ("planned", "sending", "accepted", "rejected", "in_doubt")
+RUN = ("building", "built", "validated", "enqueued", "failed", "abandoned")
+
+ALLOWED = {
+    "message": {
+        ("planned", "sending"), ("planned", "skipped"), ("planned", "expired"),
+        ("sending", "accepted"), ("sending", "rejected"), ("sending", "in_doubt"), ("sending", "planned"),
+        ("in_doubt", "accepted"), ("in_doubt", "rejected"), ("in_doubt", "planned"),
+    },
+    "attempt": {
+        ("open", "accepted"), ("open", "not_sent"), ("open", "rejected"), ("open", "unknown"),
+        ("unknown", "accepted"), ("unknown", "not_sent"), ("unknown", "rejected"),
+    },
+    "notice": {
+        ("planned", "sending"), ("sending", "accepted"), ("sending", "rejected"), ("sending", "in_doubt"),
+        ("sending", "planned"),
+    },
+    "run": {
+        ("building", "built"), ("built", "validated"), ("validated", "enqueued"),
+        ("built", "building"), ("validated", "building"),
+        *((state, end) for state in ("building", "built", "validated") for end in ("failed", "abandoned")),
+    },
+}  # fmt: skip
+"""DESIGN section 7, written out by hand: what the guard must let through, and nothing else."""
+
+
+def pairs(ledger: str, states: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    return [(ledger, before, after) for before, after in itertools.permutations(states, 2)]
+
+
+EVERY_STEP = [*pairs("message", MESSAGE), *pairs("attempt", ATTEMPT), *pairs("notice", NOTICE), *pairs("run", RUN)]
+
+
+def test_the_guards_let_exactly_the_written_transitions_through(shop: Shop) -> None:
+    """Every row is led to `before` with the guards off; then the step is taken with them on, and rolled back."""
+    shop.planned()
+    shop.owner.execute(
+        "insert into outbox.notice (kind, subject, on_day, title, body, raised_at) values ('k', 's', now(), 't', 'b', now())"
+    )
+    shop.owner.execute(
+        "insert into outbox.attempt (message_id, attempt_no, channel, worker, opened_at, lease_until)"
+        " select id, 1, 'email', 'w', now(), now() from outbox.message"
+    )
+    passed: dict[str, set[tuple[str, str]]] = {name: set() for name in ALLOWED}
+    for table, before, after in EVERY_STEP:
+        try:
+            with shop.owner.transaction(force_rollback=True):
+                shop.owner.execute("set local session_replication_role = replica")
+                shop.owner.execute(led_to(table, before))
+                shop.owner.execute("set local session_replication_role = origin")
+                shop.owner.execute(led_to(table, after))
+                passed[table].add((before, after))
+        except errors.RestrictViolation as error:
+            assert "no way leads from" in str(error) or "a closed attempt never changes" in str(error)  # noqa: PT017
+    assert passed == ALLOWED
+
+
+def led_to(table: str, state: str) -> sql.Composed:
+    """Sets the state of every row, with the columns that its checks ask for."""
+    column = {"attempt": "outcome"}.get(table, "state")
+    extra = {
+        "message": "accepted_at = case when {state} = 'accepted' then now() end,"
+        " accepted_channel = case when {state} = 'accepted' then 'email' end",
+        "attempt": "closed_at = case when {state} <> 'open' then now() end, evidence = '{{}}'",
+        "notice": "accepted_at = null",
+        "run": "detail = 'x'",
+    }[table]
+    text = sql.SQL("update {table} set {column} = {state}, " + extra)  # noqa: S608
+    return text.format(table=sql.Identifier("outbox", table), column=sql.Identifier(column), state=sql.Literal(state))
+
+
+@pytest.mark.parametrize("table", ["message", "run", "notice"])
+def test_a_row_begins_in_its_first_state(shop: Shop, table: str) -> None:
+    shop.planned()
+    shop.owner.execute(
+        "insert into outbox.notice (kind, subject, on_day, title, body, raised_at) values ('k', 's', now(), 't', 'b', now())"
+    )
+    row = shop.rows(f"select to_jsonb(t) from outbox.{table} t")[0][0]  # noqa: S608
+    key = {"run": "run_id"}.get(table, "id")
+    later = {**row, key: str(uuid.uuid4()), "state": "rejected" if table != "run" else "built", "subject": "other"}
+    with pytest.raises(errors.RestrictViolation, match="begins in its first state"):
+        shop.owner.execute(
+            f"insert into outbox.{table} select * from jsonb_populate_record(null::outbox.{table}, %s::jsonb)",  # noqa: S608
+            [psycopg.types.json.Json(later)],
+        )
+
+
+def test_only_one_attempt_of_a_message_may_have_left(shop: Shop) -> None:
+    message_id = shop.planned()
+    insert = "insert into outbox.attempt (message_id, attempt_no, channel, worker, opened_at, lease_until) values (%s, %s, 'email', 'w', now(), now())"
+    shop.owner.execute(insert, [message_id, 1])
+    for outcome in ("open", "unknown", "accepted"):
+        shop.owner.execute(
+            "update outbox.attempt set outcome = %s, closed_at = case when %s = 'open' then null else now() end, evidence = '{}'"
+            " where attempt_no = 1 and outcome <> %s", [outcome, outcome, outcome]
+        )  # fmt: skip
+        with pytest.raises(errors.UniqueViolation, match="attempt_one_may_have_left"):
+            shop.owner.execute(insert, [message_id, 2])
+
+
+@pytest.mark.parametrize("outcome", ["not_sent", "rejected"])
+def test_after_an_attempt_that_never_left_there_may_be_another(shop: Shop, outcome: str) -> None:
+    message_id = shop.planned()
+    insert = "insert into outbox.attempt (message_id, attempt_no, channel, worker, opened_at, lease_until) values (%s, %s, 'email', 'w', now(), now())"
+    shop.owner.execute(insert, [message_id, 1])
+    shop.owner.execute("update outbox.attempt set outcome = %s, closed_at = now()", [outcome])
+    shop.owner.execute(insert, [message_id, 2])
+
+
+def test_an_outcome_is_never_null_for_a_predicate_is_not_true_of_null(shop: Shop) -> None:
+    message_id = shop.planned()
+    with pytest.raises(errors.NotNullViolation):
+        shop.owner.execute(
+            "insert into outbox.attempt (message_id, attempt_no, channel, worker, opened_at, lease_until, outcome)"
+            " values (%s, 1, 'email', 'w', now(), now(), null)", [message_id]
+        )  # fmt: skip
+
+
+def test_unknown_is_left_only_with_evidence(shop: Shop) -> None:
+    message_id = shop.planned()
+    shop.owner.execute(
+        "insert into outbox.attempt (message_id, attempt_no, channel, worker, opened_at, lease_until) values (%s, 1, 'email', 'w', now(), now())",
+        [message_id],
+    )
+    shop.owner.execute("update outbox.attempt set outcome = 'unknown', closed_at = now()")
+    with pytest.raises(errors.RestrictViolation, match="only with evidence"):
+        shop.owner.execute("update outbox.attempt set outcome = 'accepted'")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "merge_fields = '{}'", "channels = '{sms}'", "contact_id = 'x'", "not_after = now()", "consent = '{}'",
+        "coupon_grant_id = null", "template_hash = repeat('cd', 32)", "mode = 'allowlist'",
+    ],
+)  # fmt: skip
+def test_what_was_decided_is_frozen(shop: Shop, change: str) -> None:
+    shop.planned(code="A1", promotion="p")
+    with pytest.raises(errors.RestrictViolation, match="frozen"):
+        shop.owner.execute(f"update outbox.message set {change}")  # noqa: S608
+
+
+def test_a_shifted_episode_of_the_same_step_is_excluded_until_the_first_is_closed_unsent(shop: Shop) -> None:
+    message_id = shop.planned()
+    copy = (
+        "insert into outbox.message select (jsonb_populate_record(null::outbox.message, to_jsonb(m) || jsonb_build_object("
+        "'id', gen_random_uuid(), 'state', 'planned', 'episode_on', m.episode_on + %s, 'closed_at', null))).* from outbox.message m"
+        " where m.id = %s"
+    )
+    with pytest.raises(errors.ExclusionViolation):
+        shop.owner.execute(copy, [2, message_id])
+    with pytest.raises(errors.UniqueViolation):
+        shop.owner.execute(copy, [0, message_id])
+    shop.owner.execute(copy, [30, message_id])
+    shop.owner.execute("update outbox.message set state = 'skipped' where id = %s", [message_id])
+    shop.owner.execute(copy, [-2, message_id])
+
+
+def test_nothing_is_ever_deleted_from_the_ledger_not_even_by_its_owner(shop: Shop) -> None:
+    shop.planned(code="A1", promotion="p")
+    for (table,) in shop.rows(
+        "select tablename from pg_tables where schemaname = 'outbox' and tablename not in ('transition', 'time_zone', 'country_zone')"
+    ):
+        name = sql.Identifier("outbox", table)
+        with pytest.raises(errors.RestrictViolation, match="ledger"):
+            shop.owner.execute(sql.SQL("truncate {} cascade").format(name))
+        if shop.owner.execute(sql.SQL("select from {}").format(name)).fetchone():
+            with pytest.raises(errors.RestrictViolation, match="ledger"):
+                shop.owner.execute(sql.SQL("delete from {}").format(name))
+
+
+@pytest.mark.parametrize("table", ["decision", "definition", "template", "contact_event"])
+def test_archives_never_change(shop: Shop, table: str) -> None:
+    shop.planned(code="A1", promotion="p")
+    column = shop.value(
+        "select column_name from information_schema.columns where table_schema = 'outbox' and table_name = %s"
+        " and data_type = 'text' limit 1", table
+    )  # fmt: skip
+    with pytest.raises(errors.RestrictViolation, match="append-only"):
+        shop.owner.execute(
+            sql.SQL("update {} set {} = 'x'").format(sql.Identifier("outbox", table), sql.Identifier(column))
+        )
+
+
+def test_a_code_is_released_only_when_its_message_provably_never_left(shop: Shop) -> None:
+    shop.planned(code="A1", promotion="p")
+    release = "update outbox.coupon_grant set released_at = granted_at + interval '1 day'"
+    with pytest.raises(errors.RestrictViolation, match="may have left"):
+        shop.owner.execute(release)
+    shop.owner.execute("update outbox.message set state = 'skipped'")
+    shop.owner.execute(release)
+    with pytest.raises(errors.RestrictViolation, match="released once"):
+        shop.owner.execute("update outbox.coupon_grant set released_at = null")
+
+
+def test_a_code_has_one_owner_until_it_is_released(shop: Shop) -> None:
+    shop.planned(code="A1", promotion="p")
+    again = (
+        "insert into outbox.coupon_grant (promotion, code, contact_id, campaign, episode_on, step, as_of, granted_at, valid_until)"
+        " select promotion, code, 'other', campaign, episode_on, step, as_of, granted_at, valid_until from outbox.coupon_grant"
+    )
+    with pytest.raises(errors.UniqueViolation, match="coupon_grant_code"):
+        shop.owner.execute(again)
+    shop.owner.execute("update outbox.message set state = 'skipped'")
+    shop.owner.execute("update outbox.coupon_grant set released_at = granted_at")
+    shop.owner.execute(again)
+
+
+def test_one_run_at_a_time_is_open(shop: Shop) -> None:
+    shop.open_run()
+    with pytest.raises(errors.UniqueViolation, match="run_one_at_a_time"):
+        shop.owner.execute(
+            "insert into outbox.run (mode, clock, definition_hash, target, holder, lease_until)"
+            " values ('live', now(), %s, 'prod', 'x', now())", [shop.bundle_hash]
+        )  # fmt: skip
+
+
+FORBIDDEN = {
+    Role.SENDER: [
+        "delete from outbox.message", "truncate outbox.message", "update outbox.decision set reason = 'x'",
+        "select inner_key from outbox.address_key", "insert into events.preference select * from events.preference",
+        "update outbox.transition set to_state = 'accepted'", "drop table outbox.message", "select * from raw.contacts",
+        "alter table outbox.message disable trigger guard", "set session_replication_role = replica",
+        "delete from events.delivery_event", "insert into raw.orders select * from raw.orders",
+        "insert into outbox.transition values ('message', 'accepted', 'planned')",
+    ],
+    Role.DBT: [
+        "insert into outbox.suppression select * from outbox.suppression", "update outbox.message set reason = 'x'",
+        "delete from outbox.decision", "select inner_key from outbox.address_key", "update raw.orders set status = 'x'",
+    ],
+    Role.WEBHOOK: [
+        "select * from outbox.message", "select * from handoff.recipients", "select * from events.preference",
+        "update events.preference set kind = 'x'", "delete from events.webhook_call", "select * from raw.contacts",
+        "select inner_key from outbox.address_key",
+    ],
+    Role.ANALYST: [
+        "select * from handoff.recipients", "select * from raw.contacts", "update outbox.message set reason = 'x'",
+        "select outbox.address_hash('email', 'a@example.com')", "select inner_key from outbox.address_key",
+        "select * from events.webhook_call", "insert into outbox.message select * from outbox.message",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("role", "query"), [(role, query) for role, queries in FORBIDDEN.items() for query in queries])
+def test_each_role_is_refused_what_is_not_its_own(shop: Shop, role: Role, query: str) -> None:
+    with connect(role, autocommit=True) as connection, pytest.raises(errors.InsufficientPrivilege):
+        connection.execute(query)
+
+
+def test_the_guard_holds_for_the_sender_role_too(shop: Shop) -> None:
+    shop.planned()
+    with connect(Role.SENDER, autocommit=True) as connection:
+        with pytest.raises(errors.RestrictViolation):
+            connection.execute(
+                "update outbox.message set state = 'accepted', accepted_at = now(), accepted_channel = 'email'"
+            )
+        connection.execute("update outbox.message set not_before = %s", [SEND_AT + timedelta(hours=1)])
