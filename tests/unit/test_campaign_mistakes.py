@@ -141,11 +141,9 @@ def test_steps_that_wait_for_each_other_are_never_reached(folder: Folder) -> Non
 
 
 def test_only_an_e_mail_can_be_opened(folder: Folder) -> None:
-    folder.change(
-        folder.winback,
-        "channels: [webpush]",
-        "channels: [webpush]\n  - key: again\n    after_step: day30_push\n    event: opened\n    wait_days: 1\n    channels: [webpush]\n    template: bestsellers",
-    )
+    again = "  - key: again\n    after_step: day30_push\n    event: opened\n    wait_days: 1\n"
+    again += "    channels: [webpush]\n    template: bestsellers\n"
+    folder.winback.write_text(folder.winback.read_text() + "\n" + again)
     assert "only an e-mail can be opened, and step 'day30_push' sends none" in folder.refusal()
 
 

@@ -77,11 +77,10 @@ def test_a_mail_has_one_call_to_action_and_an_easy_way_out(campaign: Campaign, k
 
 def test_the_first_mail_names_the_last_purchase_and_offers_no_discount(campaign: Campaign) -> None:
     shown = filled(campaign, "day30")
-    for part in (shown.html or "", shown.text or ""):
-        assert "September 1" in part
-        assert part.count("utm_content=day30") or part.count("/products/sample-")
-        assert "%" not in re.sub(r"<[^>]*>|<style.*?</style>", "", part, flags=re.DOTALL).replace("100%", "")
-    assert "off your next order" not in (shown.text or "")
+    assert "September 1" in (shown.html or "")
+    assert "September 1" in (shown.text or "")
+    assert "%" not in (shown.text or "")
+    assert " off " not in (shown.text or "")
 
 
 @pytest.mark.parametrize(
@@ -134,13 +133,8 @@ def test_the_push_leads_to_the_bestsellers(campaign: Campaign) -> None:
 
 def test_values_that_are_samples_are_listed(campaign: Campaign) -> None:
     assert "rec1_name" in filled(campaign, "day30").sampled
-    known = {
-        name: "x"
-        for name in (
-            "last_purchase_on",
-            *(f"rec{n}_{part}" for n in (1, 2, 3) for part in ("name", "category", "price", "image_url", "url")),
-        )
-    }
+    parts = ("name", "category", "price", "image_url", "url")
+    known = dict.fromkeys(("last_purchase_on", *(f"rec{n}_{part}" for n in (1, 2, 3) for part in parts)), "x")
     assert filled(campaign, "day30", Person("1", "test", known, first_name="Ann")).sampled == ()
 
 
