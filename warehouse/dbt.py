@@ -68,7 +68,7 @@ def run(arguments: Sequence[str] = BUILD, *, progress: Progress | None = None) -
     from dbt.cli.main import dbtRunner
 
     with _variables(environment()):
-        outcome = dbtRunner(callbacks=[_reporter(progress or _to_stderr)]).invoke(["--quiet", *arguments])
+        outcome = dbtRunner(callbacks=[_reporter(progress or _to_stderr)]).invoke(["--log-level", "none", *arguments])
     results = list(getattr(outcome.result, "results", None) or [])
     if not outcome.success:
         raise WinbackError(_explanation(arguments, results, outcome.exception))

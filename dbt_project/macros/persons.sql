@@ -48,3 +48,43 @@
         offset 0
     ) as others
 {% endmacro %}
+
+{# The contacts of one contact's person, as they are in the sources now, for a lateral subquery. Column: member_contact_id. A contact that
+   raw does not know stands alone. #}
+{% macro members_of(contact_id) %}
+        with recursive linked as (
+            select
+                asked.contact_id as member_contact_id,
+                case when {{ is_email('known.email') }} then {{ email_key('known.email') }} end as email_key,
+                case when {{ is_phone('known.phone') }} then known.phone end as phone
+            from (select {{ contact_id }} as contact_id) as asked
+            left join {{ source('raw', 'contacts') }} as known on known.contact_id = asked.contact_id
+
+            union
+
+            select
+                others.contact_id as member_contact_id,
+                case when {{ is_email('others.email') }} then {{ email_key('others.email') }} end as email_key,
+                case when {{ is_phone('others.phone') }} then others.phone end as phone
+            from linked
+            cross join lateral (
+                select
+                    same_email.contact_id,
+                    same_email.email,
+                    same_email.phone
+                from {{ source('raw', 'contacts') }} as same_email
+                where lower(btrim(same_email.email)) = linked.email_key
+                union all
+                select
+                    same_phone.contact_id,
+                    same_phone.email,
+                    same_phone.phone
+                from {{ source('raw', 'contacts') }} as same_phone
+                where same_phone.phone = linked.phone
+                offset 0
+            ) as others
+        )
+
+        select distinct linked.member_contact_id
+        from linked
+{% endmacro %}
