@@ -42,7 +42,7 @@ with DAG(
     on_failure_callback=tell_team,
     default_args={
         "retries": 3,
-        "retry_delay": timedelta(minutes=1),
+        "retry_delay": timedelta(seconds=int(os.environ.get("WINBACK_RETRY_SECONDS", "60"))),
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=15),
         "execution_timeout": timedelta(hours=1),

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -116,8 +116,11 @@ def _plain(url: str) -> str:
 
 
 def _first_day(folder: Path) -> str:
-    """The day this Airflow was first set up: the schedule catches up on missed days since, not on all of history."""
+    """The day before this Airflow was set up: the schedule catches up on missed days since, not on all of history.
+
+    Not the day itself: it may not have begun in the campaign's zone, and Airflow runs no task before a DAG's start.
+    """
     path = folder / "first_day"
     if not path.exists():
-        path.write_text(datetime.now(UTC).date().isoformat())
+        path.write_text((datetime.now(UTC).date() - timedelta(days=1)).isoformat())
     return path.read_text().strip()

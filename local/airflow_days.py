@@ -29,9 +29,13 @@ def main(order: dict[str, Any]) -> int:
         arguments = parser.parse_args(["dags", "test", DAG, logical_date.isoformat(), "--conf", conf])
         try:
             arguments.func(arguments)
-        except SystemExit as end:  # `DagRun failed`
-            failed = failed or bool(end.code)
-        print(MARK + json.dumps({"as_of": day, **outcome(logical_date)}, default=str), flush=True)  # noqa: T201
+        except SystemExit as end:
+            print(end)  # noqa: T201 - `DagRun failed`
+        result = outcome(logical_date)
+        if not result["tasks"]:  # a logical date before the DAG's start: Airflow calls that a success
+            result["state"] = "failed"
+        failed = failed or result["state"] != "success"
+        print(MARK + json.dumps({"as_of": day, **result}, default=str), flush=True)  # noqa: T201
         if failed and not order["keep_going"]:
             break
     return int(failed)
