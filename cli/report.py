@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -32,12 +33,13 @@ def register(app: typer.Typer) -> None:
         """Write the report: a page for each run, and one over the days (.local/reports/index.html).
 
         Without options: of every run there is. It also works for a run that failed or that the gate held back. It reads
-        what dbt, the outbox and the webhooks recorded, as an analyst, and changes nothing.
+        what dbt, the outbox and the webhooks recorded, as an analyst.
         """
         from reports import publish, render, terminal
         from warehouse import settings
 
         context.use_warehouse()
+        _close_unfinished()
         local = settings.read().local
         choice = publish.Choice(
             run_id=run,
@@ -59,10 +61,23 @@ def register(app: typer.Typer) -> None:
         )
 
 
+def _close_unfinished() -> None:
+    """As the last task of a DAG run: a run of it that is still open has failed, and must not keep others out."""
+    if not os.environ.get("AIRFLOW_CTX_DAG_RUN_ID"):
+        return
+    from cli.build import _holder
+    from outbox import runs
+    from reports import read
+
+    run_id = read.unfinished_run(_holder())
+    if run_id:
+        runs.fail(
+            run_id, "A task of its DAG run failed or was stopped before anything was handed over; its log says why"
+        )
+
+
 def _data_docs(local: Path, folder: Path) -> str | None:
     """The gate's Data Docs, from the pages' folder, where they were written on this machine."""
-    import os
-
     page = local / "data_docs" / "index.html"
     return os.path.relpath(page, folder) if page.exists() else None
 

@@ -35,6 +35,7 @@ def analyst() -> psycopg.Connection[dict[str, Any]]:
     """
     connection = connect(Role.ANALYST)
     connection.execute("set transaction isolation level repeatable read, read only")
+    connection.execute("set local jit = off")  # many small look-ups: compiling them costs more than they do
     connection.row_factory = dict_row  # type: ignore[assignment]
     return connection  # type: ignore[return-value]
 
@@ -46,12 +47,22 @@ def has_reports(connection: psycopg.Connection[Any]) -> bool:
 
 
 def require_reports(connection: psycopg.Connection[Any]) -> None:
-    """Raises `WinbackError` where the `reports` schema is missing."""
-    if not has_reports(connection):
-        raise WinbackError(
-            "This warehouse has no schema `reports` yet: dbt makes it in the first `winback build --as-of D`. "
-            "Nothing was changed."
-        )
+    """Raises `WinbackError` where the `reports` schema is missing, saying how the newest run ended."""
+    if has_reports(connection):
+        return
+    newest: Row | None = queries().newest_run(connection)
+    told = f" The newest run, of {newest['as_of']}, is {newest['state']}: {newest['detail']}." if newest else ""
+    raise WinbackError(
+        "This warehouse has no schema `reports` yet: dbt makes it in the first `winback build --as-of D`."
+        f"{told} No page was written, nothing was changed."
+    )
+
+
+def unfinished_run(holder: str) -> uuid.UUID | None:
+    """The run that this holder began and did not bring to its end."""
+    with analyst() as connection:
+        row: Row | None = queries().unfinished_run(connection, holder=holder)
+    return row["run_id"] if row else None
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,8 @@ def verdicts(run: Row, titles: Mapping[str, str]) -> Sequence[Mapping[str, Any]]
         {
             "title": titles.get(campaign, campaign),
             "is_held": verdict.get("result") == "held",
-            "failed": [str(item) for item in verdict.get("failed") or []],
+            "why": [str(item) for item in verdict.get("why") or map(words.plain, verdict.get("failed") or [])],
+            "rules": verdict.get("rules"),
         }
         for campaign, verdict in sorted((run["verdict"] or {}).items())
     ]

@@ -40,18 +40,28 @@ DECISIONS: Mapping[str, str] = {
     "holdout": "Leave alone",
 }
 SEEN: Mapping[str, str] = {
-    "last_purchase_on": "last purchase",
     "last_purchase_at": "last purchase",
-    "last_activity_on": "last activity",
-    "last_activity_at": "last activity",
-    "days_since": "days since",
-    "consent_email": "consent to e-mail",
-    "consent_sms": "consent to texts",
-    "has_email_consent": "consent to e-mail",
-    "has_sms_consent": "consent to texts",
-    "holdout_bucket": "holdout draw (0 to 99)",
-    "holdout_percent": "share left alone, in percent",
+    "last_purchase_on": "last purchase",
+    "started_at": "the clock started",
+    "purchased_since_at": "bought since",
+    "active_since_at": "active again",
+    "late_days": "days late",
+    "is_known": "known to the shop by then",
+    "email_consent": "consent to e-mail",
+    "sms_consent": "consent to texts",
+    "channels": "can be reached by",
+    "obstacles": "what stands in the way",
+    "timezone": "time zone",
+    "touches_today": "messages already that day",
+    "touches_7_days": "messages in seven days",
+    "person_contacts": "contacts of the same person",
+    "person_id": "the person's oldest contact",
+    "holdout_place": "place in the draw of those left alone (0 to 100)",
+    "coupon_place": "place in the queue for codes",
 }
+"""The values a decision saw, in the order in which they are told."""
+UNREMARKABLE: Mapping[str, Any] = {"late_days": 0, "is_known": True, "person_contacts": 1}
+"""Values that say nothing when they are the usual ones."""
 
 
 def sentence(row: Row, timezone: str) -> str:
@@ -70,12 +80,18 @@ def decision(row: Row) -> str:
 
 
 def seen(values: Mapping[str, Any], timezone: str) -> list[str]:
-    """The values a decision saw, as `last purchase: 2 September 2017`. Empty ones are left out."""
-    return [
-        f"{SEEN.get(key) or words.plain(key).lower()}: {_value(value, timezone)}"
+    """The values a decision saw, as `last purchase: 2 September 2017`. Empty and usual ones are left out."""
+    shown = {
+        key: value
         for key, value in values.items()
-        if value not in (None, [], {}, "")
-    ]
+        if value not in (None, [], {}, "") and not (key in UNREMARKABLE and UNREMARKABLE[key] == value)
+    }
+    if "person_contacts" not in shown:
+        shown.pop("person_id", None)
+    if shown.get("started_at") == shown.get("last_purchase_at"):
+        shown.pop("started_at", None)
+    ordered = sorted(shown, key=lambda key: (list(SEEN).index(key) if key in SEEN else len(SEEN), key))
+    return [f"{SEEN.get(key) or words.plain(key).lower()}: {_value(shown[key], timezone)}" for key in ordered]
 
 
 def clock_time(value: datetime, timezone: str) -> str:
@@ -91,13 +107,13 @@ def _value(value: Any, timezone: str) -> str:
         return ", ".join(_value(item, timezone) for item in value)
     if isinstance(value, dict):
         return ", ".join(
-            f"{words.plain(key).lower()} {_value(item, timezone)}" for key, item in value.items() if item is not None
+            f"{words.channel(key)} ({words.reason(str(item)).title.lower()})" for key, item in value.items()
         )
     if isinstance(value, str):
         try:
             return short_day(date.fromisoformat(value)) if len(value) == 10 else _instant(value, timezone)
         except ValueError:
-            return value.replace("_", " ")
+            return words.channel(value)
     return str(value)
 
 

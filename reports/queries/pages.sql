@@ -405,3 +405,14 @@ select
     send + hold + holdout as send_hold_and_holdout
 from final
 order by as_of;
+
+-- name: unfinished_run(holder)^
+-- The run that a holder began and that never came to its end.
+select run_id from outbox.run where holder = :holder and state in ('building', 'built', 'validated');
+
+-- name: newest_run()^
+-- The newest run as the ledger has it, for where dbt has built no report yet.
+select run.state, run.detail, (select max(day.as_of) from outbox.run_day as day where day.run_id = run.run_id) as as_of
+from outbox.run
+order by run.created_at desc
+limit 1;

@@ -88,12 +88,19 @@ def _past_purchases(it: Scenario) -> None:
 def _second(it: Scenario, story: Story) -> None:
     run = story.runs["second"] = it.run(on(2), verdict=PASSED, request_count=8)
     for who in ("ann", "ben", "jon", "lea"):
-        it.decide(run, on(2), who, "day30", "send", seen={"last_purchase_on": "2017-09-02", "consent_email": True})
+        it.decide(
+            run,
+            on(2),
+            who,
+            "day30",
+            "send",
+            seen={"last_purchase_at": "2017-09-02T19:00:00+00:00", "email_consent": True},
+        )
     for who in ("cat", "dan", "eve"):
         it.decide(run, on(2), who, "day60", "send")
     it.decide(run, on(2), "fay", "day90", "send")
     it.decide(run, on(2), "gus", "day90", "hold", "pool_dry")
-    it.decide(run, on(2), "hal", "day30", "skip", "no_email_consent", seen={"consent_email": False})
+    it.decide(run, on(2), "hal", "day30", "skip", "no_email_consent", seen={"email_consent": False})
     it.decide(run, on(2), "ida", "day30", "holdout", "holdout")
     said = story.messages
     said["ann"] = it.message(run, on(2), "ann")

@@ -55,16 +55,32 @@ def test_a_step_is_named_by_its_condition() -> None:
 
 def test_what_a_decision_saw_is_said_in_words() -> None:
     values = {
-        "last_purchase_on": "2017-09-02",
-        "consent_email": False,
-        "sent_at": "2017-10-01T14:00:00+00:00",
-        "tags": [],
-        "by": None,
+        "person_id": "7",
+        "person_contacts": 1,
+        "started_at": "2017-09-02T19:00:00+00:00",
+        "last_purchase_at": "2017-09-02T19:00:00+00:00",
+        "purchased_since_at": None,
+        "late_days": 0,
+        "is_known": True,
+        "sms_consent": False,
+        "channels": ["sms", "email"],
+        "obstacles": {"webpush": "suppressed"},
+        "touches_today": 0,
+        "holdout_place": 63.21,
+        "moon": "full",
     }
     assert seen(values, "America/New_York") == [
-        "last purchase: 2 September 2017",
-        "consent to e-mail: no",
-        "sent at: 1 October 2017, 10:00",
+        "last purchase: 2 September 2017, 15:00",
+        "consent to texts: no",
+        "can be reached by: text, e-mail",
+        "what stands in the way: web push (on the stop list)",
+        "messages already that day: 0",
+        "place in the draw of those left alone (0 to 100): 63.21",
+        "moon: full",
+    ]
+    assert seen({"person_id": "7", "person_contacts": 2}, "UTC") == [
+        "contacts of the same person: 2",
+        "the person's oldest contact: 7",
     ]
 
 
