@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -19,6 +21,28 @@ from local.sandbox.core import Core
 from local.sandbox.webhooks import Webhooks
 
 COMMIT_SECONDS = 0.1
+
+log = logging.getLogger("local.sandbox")
+
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+GUARDED = ("/control", "/inbox", "/assets")
+
+
+@dataclass
+class OnlyFromHere:
+    """Answers inbox and control API under a loopback name only: no page of the web can rebind its own name to them."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuses other names with 421; the push service answers under any."""
+        if scope["type"] == "http" and scope["path"].startswith(GUARDED):
+            host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+            if host.rpartition(":")[0] not in LOOPBACK and host not in LOOPBACK:
+                await Response("This is the local sandbox.\n", 421)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
 
 @dataclass
@@ -37,6 +61,13 @@ class WithTransport:
         await self.app(scope, receive, send)
 
 
+def _report(task: asyncio.Task[None]) -> None:
+    """A worker that ends before the server does is a bug: said, and the process ends rather than wait for ever."""
+    if not task.cancelled() and (error := task.exception()):
+        log.critical("The sandbox's worker failed.", exc_info=error)
+        signal.raise_signal(signal.SIGTERM)
+
+
 def make(make_core: Callable[[], Core], instance: str) -> Starlette:
     """The application. `make_core` is called in the server's own thread; `instance` names it in its health."""
     core = make_core()
@@ -50,6 +81,8 @@ def make(make_core: Callable[[], Core], instance: str) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(webhooks.run()), asyncio.create_task(commit())]
+        for task in tasks:
+            task.add_done_callback(_report)
         yield
         for task in tasks:
             task.cancel()
@@ -68,6 +101,6 @@ def make(make_core: Callable[[], Core], instance: str) -> Starlette:
             *inbox.routes(core),
             *webpush.routes(core),
         ],
-        middleware=[Middleware(WithTransport)],
+        middleware=[Middleware(OnlyFromHere), Middleware(WithTransport)],
         lifespan=lifespan,
     )

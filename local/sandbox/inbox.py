@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import sqlite3
+import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -24,6 +25,8 @@ from local.sandbox.core import Core
 from warehouse import settings
 
 PAGE_SIZE = 60
+LINE_CHARACTERS = 44
+"""How much of a text stands in the list's first line."""
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -146,7 +149,7 @@ class View:
         if kinds := ANSWERS.get(query.get("came") or ""):
             marks = ", ".join("?" * len(kinds))
             where.append(
-                f"exists (select from event where event.seq = message.seq and due_at <= ? and kind in ({marks}))"
+                f"exists (select 1 from event where event.seq = message.seq and due_at <= ? and kind in ({marks}))"  # noqa: S608 - question marks
             )
             values += [self._core.now(), *kinds]
         rows = self._core.store.rows(
@@ -157,16 +160,20 @@ class View:
 
     def _brief(self, row: sqlite3.Row) -> dict[str, Any]:
         detail = json.loads(row["detail"])
-        preview = ""
+        title, preview = row["title"] or "(no subject)", ""
         if row["channel"] == "email":
             preview = rendering.preview(rendering.parts(self._core.store, row))
         elif row["channel"] == "webpush":
             preview = str(detail["notification"].get("body") or "")
+            title = title if detail["decrypted"] else "(cannot be decrypted)"
+        else:
+            title, *rest = textwrap.wrap(row["title"], LINE_CHARACTERS) or [""]
+            preview = " ".join(rest)
         return {
             "seq": row["seq"],
             "channel": row["channel"],
             "to": row["recipient"],
-            "title": row["title"] or ("(cannot be decrypted)" if row["channel"] == "webpush" else "(no subject)"),
+            "title": title,
             "preview": preview,
             "at": self._local(row["accepted_at"]).isoformat(),
             "came": sorted({event["kind"] for event in self._events(row["seq"])}),

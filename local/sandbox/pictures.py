@@ -72,7 +72,7 @@ def known_words(product_id: str) -> str:
     if product_id not in _known:
         query = "select name || '|' || coalesce(category, '') from raw.products where product_id = %s"
         try:
-            with connect(Role.ANALYST) as connection:
+            with connect(Role.DBT) as connection:
                 row = connection.execute(query, (product_id,)).fetchone()
         except (psycopg.Error, WinbackError, Misconfigured):
             return ""  # a picture is no reason to fail: the product's id gives one too

@@ -38,7 +38,8 @@ const shown = (iso, options) => wall(iso).toLocaleString("en-US", { ...options, 
 const hour = (iso) => shown(iso, { hour: "numeric", minute: "2-digit" });
 const day = (iso) => shown(iso.slice(0, 10) + "T00:00:00", { weekday: "short", month: "short", day: "numeric", year: "numeric" });
 const place = (zone) => zone.split("/").pop().replace(/_/g, " ");
-const person = (to, channel) => channel === "webpush" ? "Browser " + to.split("/").pop().slice(0, 8) : to;
+const person = (to, channel) => channel === "webpush" ? "Browser " + to.split("/").pop().slice(0, 8) : phone(to);
+const phone = (to) => to.replace(/^\+1(\d{3})(\d{3})(\d{4})$/, "+1 $1 $2 $3");
 const initials = (name) => name.split(/[\s@.]+/).filter(Boolean).slice(0, 2).map((word) => word[0].toUpperCase()).join("");
 
 async function get(path) {
@@ -61,7 +62,7 @@ function tools(summary) {
   at("day").replaceChildren(el("option", { value: "" }, "Every day"), ...summary.days.map((one) => el("option", { value: one.day }, day(one.day))));
   at("day").value = state.day;
   at("clock").hidden = !summary.clock;
-  if (summary.clock) at("clock").replaceChildren("Simulated time ", el("b", {}, day(summary.clock) + ", " + hour(summary.clock)), " in " + place(summary.zone));
+  if (summary.clock) at("clock").replaceChildren(el("span.wide", {}, "Simulated time "), el("b", {}, day(summary.clock) + ", " + hour(summary.clock)), " in " + place(summary.zone));
 }
 function filter(change) {
   Object.assign(state, change, { offset: 0 });
@@ -91,14 +92,14 @@ async function list(append) {
 function mark(came) {
   const kind = TELLING.find((one) => came.includes(one)) || (came.includes("delivered") ? "delivered" : "");
   if (!kind) return null;
-  const [label, tone] = EVENTS[kind];
+  const [label, tone] = kind === "machine_open" ? ["Machine open"] : EVENTS[kind];
   return el("span.mark" + (kind === "delivered" || !tone ? "" : "." + tone), {}, label);
 }
 function row(message) {
   return el("button.row", { type: "button", "data-seq": message.seq, "aria-current": String(message.seq === state.current), onclick: () => { location.hash = message.seq; } },
     el("span.badge." + message.channel, { title: CHANNELS[message.channel] }, glyph(message.channel)),
-    el("span.what", {}, el("span.who", {}, person(message.to, message.channel)), el("span.title", {}, message.title), message.preview ? el("span.preview", {}, message.preview) : null),
-    el("span.side", {}, el("time", {}, hour(message.at)), mark(message.came)));
+    el("span.who", {}, person(message.to, message.channel)), el("time", {}, hour(message.at)),
+    el("span.title", {}, message.title), el("span.preview", {}, message.preview || " "), mark(message.came));
 }
 
 async function read(seq) {
@@ -116,7 +117,7 @@ async function read(seq) {
 function answers(message) {
   if (!message.events.length) return el("p.quiet", {}, "Nothing came back yet.");
   return el("ul.came", {}, message.events.map((event) => {
-    const [label, tone] = EVENTS[event.kind] || [event.kind];
+    const [label, tone] = message.channel === "webpush" && event.kind === "delivered" ? ["Shown", "good"] : EVENTS[event.kind] || [event.kind];
     const waiting = event.state === "due" ? " (waits for the webhook service)" : event.state === "lost" ? " (webhook lost on command)" : "";
     const note = event.url || (tone === "bad" || event.kind === "deferred" ? event.reason : "");
     return el("li" + (tone ? "." + tone : ""), {}, el("b", {}, label), el("span", {}, hour(event.at) + (event.at.slice(0, 10) === message.at.slice(0, 10) ? "" : ", " + day(event.at)) + waiting), note ? el("em", { title: note }, note) : null);
@@ -171,10 +172,10 @@ function text(message) {
   const stop = message.events.find((event) => event.kind === "stop");
   const part = document.createDocumentFragment();
   part.append(
-    el("div", {}, el("h2.subject", {}, "Text to " + message.to), el("p.quiet", {}, day(message.at) + ", " + hour(message.at))),
+    el("div", {}, el("h2.subject", {}, "Text to " + phone(message.to)), el("p.quiet", {}, day(message.at) + ", " + hour(message.at))),
     answers(message),
     el("div.frame.phone", {}, el("div.glass", {}, el("div.thread", {},
-      el("div.contact", {}, el("div.face", {}, "#"), message.from || "Messaging service"),
+      el("div.contact", {}, el("div.face", {}, "#"), phone(message.from || "Messaging service")),
       el("div.stamp", {}, day(message.at) + ", " + hour(message.at)),
       el("div.bubble.theirs", {}, linked(message.body)),
       stop ? el("div.stamp", {}, hour(stop.at)) : null, stop ? el("div.bubble.mine", {}, "STOP") : null))),
@@ -199,7 +200,7 @@ function push(message) {
     el("div.frame.phone", {}, el("div.glass", { style: "padding-top:0" }, el("div.wall", {},
       el("div.date", {}, shown(message.at, { weekday: "long", month: "long", day: "numeric" })),
       el("div.hour", {}, hour(message.at).replace(/ [AP]M/, "")),
-      el("div.note", {}, el("div.tile", {}, site.replace(/^(www|shop)\./, "")[0].toUpperCase()),
+      el("div.note", {}, el("div.tile", {}, site.replace(/^www\./, "")[0].toUpperCase()),
         el("div", {}, el("div.site", {}, el("span", {}, site), el("span", {}, "now")), el("div.head", {}, note.title || ""), el("div.body", {}, note.body || "")))))),
     el("p.facts", {},
       note.url ? el("span", {}, "opens ", el("b", {}, note.url)) : null,
