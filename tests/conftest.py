@@ -57,6 +57,10 @@ def warehouse(postgres: str, template_database: str, monkeypatch: pytest.MonkeyP
         admin.execute(
             sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template_database))
         )
+        # A clone has everything of its template but the privileges on the database itself (0001_roles.sql).
+        admin.execute(
+            sql.SQL("grant create, connect, temporary on database {} to winback_dbt").format(sql.Identifier(name))
+        )
         monkeypatch.setenv("WINBACK_DATABASE_URL", url)
         yield url
         admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
