@@ -1,4 +1,4 @@
-"""SendGrid's Event Webhook: an ECDSA signature over timestamp and raw bytes, then a JSON array, every item of it.
+"""SendGrid's Event Webhook read: a JSON array, every item of it, once `signature` has judged it.
 
 Item: `event`, `timestamp` (Unix seconds), `sg_event_id`, `sg_message_id`, our `message_id` from custom_args, and what
 its type adds.
@@ -6,20 +6,13 @@ its type adds.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from senders import wire
 from senders.contract import (
@@ -31,18 +24,13 @@ from senders.contract import (
     Event,
     Preference,
     Unreadable,
-    Verdict,
     WebhookCall,
 )
-from warehouse.connections import Connection
-from warehouse.errors import Misconfigured
+from senders.sendgrid.signature import CONNECTION, is_ready, verify
+
+__all__ = ["CONNECTION", "PROVIDER", "is_ready", "parse", "verify"]
 
 PROVIDER = "sendgrid"
-CONNECTION = "sendgrid_default"
-SIGNATURE, TIMESTAMP = "x-twilio-email-event-webhook-signature", "x-twilio-email-event-webhook-timestamp"
-OLDEST, NEWEST = timedelta(hours=25), timedelta(minutes=5)
-"""SendGrid retries a call for 24 hours; a clock may be off by minutes, never by more."""
-
 DELIVERIES = {
     "processed": DeliveryKind.ACCEPTED,
     "delivered": DeliveryKind.DELIVERED,
@@ -66,51 +54,6 @@ PREFERENCES = {
 
 _TOKEN = re.compile(r"(/(?:unsubscribe|preferences)/)[^/?#]+")
 """A link back to us is a key to somebody's preferences: a click on it is kept without the token."""
-
-
-def key_of(connection: Connection | None) -> ec.EllipticCurvePublicKey | None:
-    """The verification key: extra `webhook_public_key`, base64 as SendGrid's settings show it. None: not configured.
-
-    Raises `Misconfigured` when it is no such key.
-    """
-    text = str(connection.extra.get("webhook_public_key") or "") if connection else ""
-    if not text:
-        return None
-    try:
-        key = load_der_public_key(base64.b64decode("".join(text.split()), validate=True))
-    except (ValueError, TypeError):
-        key = None
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise Misconfigured(
-            f"Connection {CONNECTION!r}: webhook_public_key is not the base64 key of SendGrid's signed event webhook."
-        )
-    return key
-
-
-def is_ready(connection: Connection | None) -> bool:
-    """Whether calls can be verified at all. Raises `Misconfigured` for a key that is none."""
-    return key_of(connection) is not None
-
-
-def verify(call: WebhookCall, connection: Connection | None) -> Verdict:
-    """What the call is worth: signed over its raw bytes by the configured key, not too long ago."""
-    key = key_of(connection)
-    if key is None:
-        return Verdict.UNVERIFIABLE
-    signature, timestamp = call.headers.get(SIGNATURE, ""), call.headers.get(TIMESTAMP, "")
-    if not signature or not timestamp:
-        return Verdict.UNSIGNED
-    try:
-        key.verify(
-            base64.b64decode(signature, validate=True), timestamp.encode() + call.body, ec.ECDSA(hashes.SHA256())
-        )
-        signed_at = datetime.fromtimestamp(int(timestamp), UTC)
-    except (InvalidSignature, binascii.Error, ValueError, OverflowError, OSError):
-        return Verdict.WRONG_SIGNATURE
-    # A sandbox may sign on its simulated clock; the real SendGrid never does.
-    clocks = (call.received_at, call.occurred_at)
-    fresh = any(now - OLDEST <= signed_at <= now + NEWEST for now in clocks)
-    return Verdict.VERIFIED if fresh else Verdict.STALE
 
 
 def parse(call: WebhookCall) -> list[Event]:

@@ -29,8 +29,8 @@ UNSENT_STATUSES = frozenset({"failed", "undelivered", "canceled"})
 
 # Twilio's error dictionary, https://www.twilio.com/docs/api/errors
 STOPPED = frozenset({21610})
-INVALID = frozenset({21211, 21214, 21217, 21265, 21407, 21614, 21635})
-THROTTLED = frozenset({14107, 20429, 21611, 30001, 63038})
+INVALID = frozenset({21211, 21217, 21265, 21614, 21635})
+THROTTLED = frozenset({14107, 20429, 21611, 30001, 60728, 63017, 63038})
 ACCOUNT = frozenset(
     {
         10001,

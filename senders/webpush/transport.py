@@ -1,26 +1,19 @@
-"""One push to one endpoint through `pywebpush`, and the one place where what can go wrong becomes ours.
-
-An endpoint is whatever a browser, or somebody posing as one, handed to the shop. So: https only, no redirects, and no
-connection to an address inside the house; that is checked on the connection itself, so that DNS cannot change its mind.
-"""
+"""One push to one endpoint through `pywebpush`, and the one place where what can go wrong becomes ours."""
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import time
 from datetime import timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-import urllib3
 from py_vapid import Vapid, VapidException
 from pywebpush import WebPushException, webpush
-from requests.adapters import HTTPAdapter
 
 from senders import wire
 from senders.contract import NotSent, OutcomeUnknown, Rejected, Subscription
+from senders.webpush.guard import Guarded, InsideTheHouse, Session, ToSandbox
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
 
@@ -40,48 +33,6 @@ class NotOurKey(Rejected):
     """401 or 403: the push service does not take our VAPID key for this endpoint."""
 
 
-class _Inside(OSError):  # noqa: N818 - a fact, for the translation below
-    """The endpoint's host lies inside the house."""
-
-
-class _GuardedConnection(urllib3.connection.HTTPSConnection):
-    def _new_conn(self) -> Any:
-        sock = super()._new_conn()
-        if self.proxy is None and not ipaddress.ip_address(sock.getpeername()[0]).is_global:
-            sock.close()
-            raise _Inside(self.host)
-        return sock
-
-
-class _GuardedPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _GuardedConnection
-
-
-class _Guarded(HTTPAdapter):
-    def init_poolmanager(self, *arguments: Any, **keywords: Any) -> None:
-        super().init_poolmanager(*arguments, **keywords)
-        self.poolmanager.pool_classes_by_scheme = {"https": _GuardedPool}
-
-
-class _ToSandbox(HTTPAdapter):
-    """Takes what is meant for a push service to the sandbox: same path, `Host` as the endpoint has it."""
-
-    def __init__(self, sandbox_host: str, **keywords: Any) -> None:
-        super().__init__(**keywords)
-        self._sandbox = sandbox_host
-
-    def send(self, request: requests.PreparedRequest, *arguments: Any, **keywords: Any) -> requests.Response:
-        parts = urlsplit(str(request.url))
-        request.headers["Host"] = parts.netloc
-        request.url = parts._replace(scheme="http", netloc=self._sandbox).geturl()
-        return super().send(request, *arguments, **keywords)
-
-
-class _Session(requests.Session):
-    def request(self, *arguments: Any, **keywords: Any) -> requests.Response:
-        return super().request(*arguments, **{**keywords, "allow_redirects": False})
-
-
 class Transport:
     """The way to all push services (or the sandbox). Safe for many threads."""
 
@@ -89,7 +40,7 @@ class Transport:
         self._timeout = wire.timeout_of(connection)
         self._key = _private_key(connection)
         self._contact = contact
-        self._session = _Session()
+        self._session = Session()
         sandbox = str(connection.extra.get("sandbox_host") or "")
         if connection.sandbox:
             if not sandbox:
@@ -99,9 +50,9 @@ class Transport:
                 )
             wire.refuse_own_host(connection, sandbox.partition(":")[0])
             self._session.trust_env = False
-            self._session.mount("https://", _ToSandbox(sandbox, pool_connections=1, pool_maxsize=connections))
+            self._session.mount("https://", ToSandbox(sandbox, pool_connections=1, pool_maxsize=connections))
         else:
-            self._session.mount("https://", _Guarded(pool_connections=32, pool_maxsize=connections))
+            self._session.mount("https://", Guarded(pool_connections=32, pool_maxsize=connections))
         self._session.adapters.pop("http://")
 
     def post(self, subscription: Subscription, data: str, headers: dict[str, str], ttl: int) -> str | None:
@@ -140,7 +91,7 @@ def _translate(error: Exception) -> Exception:
     if isinstance(error, requests.RequestException):
         if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL):
             return Rejected("The endpoint is not an https URL.", code="bad_endpoint")
-        if "_Inside" in repr(error):
+        if InsideTheHouse.__name__ in repr(error):
             return Rejected("The endpoint leads inside the house; no request was made.", code="bad_endpoint")
         if wire.never_left(error):
             return NotSent(f"The push service could not be reached ({type(error).__name__}).", code="unreachable")

@@ -6,6 +6,9 @@ import contextlib
 import http.client
 import json
 import logging
+import socket
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -321,3 +324,24 @@ def test_business_time_is_the_sandboxes_only_where_the_connection_is_marked(
     found = [row[0] for row in rows(environment, times)]
     assert not found[0].startswith("2017")
     assert found[1] == "2017-10-01 14:00:00+00"
+
+
+@pytest.mark.parametrize("command", [["-m", "events"], ["-c", "from cli.main import main; main()", "events", "serve"]])
+def test_the_service_runs_as_a_process_of_its_own(environment: str, command: list[str]) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen([sys.executable, *command, "--port", str(port)], stdout=subprocess.DEVNULL)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            until = time.monotonic() + 30
+            while time.monotonic() < until:
+                with contextlib.suppress(httpx.ConnectError):
+                    assert client.get("/health").status_code == 200
+                    break
+                time.sleep(0.1)
+            assert sendgrid(client, [item("open", "x")]) == 200
+    finally:
+        process.terminate()
+        process.wait(timeout=15)
+    assert len(rows(environment, CALLS)) == 1
