@@ -1,0 +1,24 @@
+{# What changed in a source since the last build, by `updated_at`: an index range. Its start lies a little behind the newest row that is there
+   (rows are committed late), and never after the last day that was run before (days may be run out of order, and simulated ones know
+   their future). `built`: the relation that holds what was taken before, none at a first build, which takes everything. #}
+{% macro changed_since(updated_at, built, built_updated_at) -%}
+    {%- if not built -%}
+    true
+    {%- else -%}
+    {{ updated_at }} > coalesce(
+        least(
+            (select max(built.{{ built_updated_at }}) from {{ built }} as built) - interval '{{ var("lookback") }}',
+            (
+                select min(coalesce(previous_as_of, as_of - 1)::timestamp at time zone timezone)
+                from {{ ref('int_run_days') }}
+            )
+        ),
+        '-infinity'::timestamptz
+    )
+    {%- endif -%}
+{%- endmacro %}
+
+{# The present of the run being built; without a run, the end of time. #}
+{% macro run_clock() -%}
+    coalesce((select runs.clock from {{ ref('int_runs') }} as runs), 'infinity'::timestamptz)
+{%- endmacro %}
