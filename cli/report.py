@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Write the report: a page for each run, and one over the days (.local/reports/index.html).
 
-        Without options: of every run there is. It also works for a run that failed or that the gate held back. It reads
+        Without options: of the last 31 days. It also works for a run that failed or that the gate held back. It reads
         what dbt, the outbox and the webhooks recorded, as an analyst.
         """
         from reports import publish, render, terminal

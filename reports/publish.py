@@ -5,17 +5,23 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 from reports import read, render
 from reports.read import Page, Row
 from warehouse.errors import WinbackError
 
+DAYS_SHOWN = 31
+"""How many days the page over the days holds where no stretch is asked for: the last ones."""
+
 
 @dataclass(frozen=True)
 class Choice:
-    """Which pages are asked for; nothing given: all of them."""
+    """Which pages are asked for; nothing given: those of the last days."""
 
     run_id: uuid.UUID | None = None
     """This run's page."""
@@ -46,8 +52,11 @@ def publish(choice: Choice, folder: Path, links: render.Links) -> Published:
     """
     with read.analyst() as connection:
         read.require_reports(connection)
-        within = read.runs(connection, choice.first, choice.last)
-        chosen = _choose(within, choice)
+        first, last = choice.first, choice.last
+        if first is None and last is None and (newest := read.last_day(connection)):
+            first = newest - timedelta(days=DAYS_SHOWN - 1)
+        within = read.runs(connection, first, last)
+        chosen = _choose(connection, choice, within)
         numbers = {run["run_id"]: read.page(connection, [run], one_run=True) for run in chosen}
         over_days = read.page(connection, within, one_run=False)
     written: dict[uuid.UUID, Path] = {}
@@ -62,21 +71,15 @@ def publish(choice: Choice, folder: Path, links: render.Links) -> Published:
     return Published(index, written, numbers[chosen[-1]["run_id"]] if one else over_days, chosen)
 
 
-def _choose(within: Sequence[Row], choice: Choice) -> Sequence[Row]:
+def _choose(connection: psycopg.Connection[Any], choice: Choice, within: Sequence[Row]) -> Sequence[Row]:
     if choice.run_id:
-        chosen = [run for run in within if run["run_id"] == choice.run_id]
-        wanted = f"run {choice.run_id}"
-    elif choice.as_of:
-        chosen = [
-            run for run in within if run["first_as_of"] and run["first_as_of"] <= choice.as_of <= run["last_as_of"]
-        ]
-        wanted = f"run of {choice.as_of}"
-    else:
-        chosen, wanted = list(within), f"run{_stretch(choice)}"
-    if not chosen:
-        days = sorted({run["last_as_of"] for run in within if run["last_as_of"]})
+        return [read.run(connection, choice.run_id)]
+    chosen = read.runs(connection, choice.as_of, choice.as_of) if choice.as_of else within
+    if not chosen or not within:
+        days = sorted({run["last_as_of"] for run in read.runs(connection) if run["last_as_of"]})
         known = f"It knows runs from {days[0]} to {days[-1]}." if days else "`winback run --as-of D` makes one."
-        raise WinbackError(f"The ledger has no {wanted}. {known} No page was written.")
+        wanted = f" of {choice.as_of}" if choice.as_of else _stretch(choice)
+        raise WinbackError(f"The ledger has no run{wanted}. {known} No page was written.")
     return chosen
 
 

@@ -117,6 +117,12 @@ def runs(connection: psycopg.Connection[Any], first: date | None = None, last: d
     return list(queries().runs(connection, first=first, last=last))
 
 
+def last_day(connection: psycopg.Connection[Any]) -> date | None:
+    """The last day that was run."""
+    day: date | None = queries().last_day(connection)["as_of"]
+    return day
+
+
 def run(connection: psycopg.Connection[Any], run_id: uuid.UUID) -> Row:
     """One run. Raises `WinbackError` when the ledger does not know it."""
     row: Row | None = queries().run(connection, run_id=run_id)

@@ -58,27 +58,27 @@ def write(path: Path, html: str) -> None:
 
 
 def lead(page: Page) -> str:
-    """The page in one or two sentences."""
-    head, count = page.headline, plural
+    """The page in a sentence."""
+    head = page.headline
+    many = len(page.days) > 1
     if not head["evaluated"]:
-        if page.run["state"] != "enqueued" and len(page.runs) == 1:
+        if page.run["state"] != "enqueued" and not many:
             return "The run ended before it was decided who is written to. Nothing was sent."
         return "Nobody fell due, so nobody was written to."
-    looked_at = f"{number(head['evaluated'])} {count(head['evaluated'], 'person was', 'people were')} looked at"
-    if len(page.runs) > 1:
-        looked_at = f"{number(head['evaluated'])} times somebody was looked at"
+    looked_at = f"{number(head['evaluated'])} {plural(head['evaluated'], 'person was', 'people were')} looked at"
+    if many:
+        looked_at = f"{len(page.days)} days were run"
     if head["people_reached"]:
-        reached = f"{number(head['people_reached'])} {count(head['people_reached'], 'was', 'were')} reached"
-        back = (
-            f"{number(head['people_came_back'])} bought since"
-            if head["people_came_back"]
-            else "nobody bought since, so far"
+        reached = (
+            f"{number(head['people_reached'])} {plural(head['people_reached'], 'person was', 'people were')} reached"
         )
-        return f"{looked_at}, {reached}, and {back}."
+        back = head["people_came_back"]
+        bought = f"{number(back)} of them {plural(back, 'has', 'have')}" if back else "nobody has"
+        return f"{looked_at}; {reached}, and {bought} bought since."
     if head["shadow"]:
         return f"{looked_at}; {number(head['shadow'])} would have been written to. In shadow mode nothing is sent."
     if head["waiting"]:
-        waiting = count(head["waiting"], "message is", "messages are")
+        waiting = plural(head["waiting"], "message is", "messages are")
         return f"{looked_at}; {number(head['waiting'])} {waiting} still waiting."
     return f"{looked_at}, and nobody was reached."
 

@@ -218,9 +218,7 @@ def step(row: Mapping[str, Any], steps: Mapping[str, Mapping[str, Any]] | None =
     """
     if row.get("trigger") == "event":
         parent = (steps or {}).get(row["after_step"])
-        what = (
-            f"the message of {parent['after_days']} days" if parent and parent.get("after_days") else row["after_step"]
-        )
+        what = f"the {parent['after_days']}-day message" if parent and parent.get("after_days") else row["after_step"]
         verb = {"opened": "opening", "clicked": "clicking"}.get(
             row["event"], plain(row["event"] or "event").lower() + ":"
         )

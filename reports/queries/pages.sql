@@ -13,6 +13,10 @@ where
     and (:last::date is null or first_as_of <= :last)
 order by first_as_of, created_at, run_id;
 
+-- name: last_day()^
+-- The last day that was run.
+select max(as_of) as as_of from outbox.run_day;
+
 -- name: run(run_id)^
 -- One run.
 select * from reports.rpt_runs where run_id = :run_id;

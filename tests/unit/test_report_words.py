@@ -50,7 +50,7 @@ def test_a_step_is_named_by_its_condition() -> None:
     push = {"step": "push", "trigger": "event", "after_step": "day30", "event": "opened", "wait_days": 3}
     assert words.step(day30) == "30 days after the last purchase"
     assert words.step({**day30, "clock_kind": "last_activity"}) == "30 days without any activity"
-    assert words.step(push, {"day30": day30}) == "3 days after opening the message of 30 days"
+    assert words.step(push, {"day30": day30}) == "3 days after opening the 30-day message"
 
 
 def test_what_a_decision_saw_is_said_in_words() -> None:
