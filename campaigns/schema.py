@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import cache
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
@@ -39,8 +40,11 @@ def _wall_time(value: object) -> object:
     return value
 
 
+_zones = cache(available_timezones)
+
+
 def _zone(value: str) -> str:
-    zones = available_timezones()
+    zones = _zones()
     if value not in zones:
         hint = did_you_mean(value, zones)
         raise ValueError("expected an IANA time zone such as America/New_York." + (hint if "Did you" in hint else ""))
