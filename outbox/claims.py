@@ -203,6 +203,16 @@ def sweep(connection: psycopg.Connection, *, clock: datetime) -> int:
         return len(list(queries.sweep_stale(connection, clock=clock)))
 
 
+def confirm(connection: psycopg.Connection, ids: Sequence[uuid.UUID], worker: str) -> set[uuid.UUID]:
+    """Which of these messages the worker still holds; renews their leases and commits.
+
+    A process that was stopped for longer than its lease finds its attempts swept, and must not send them any more.
+    """
+    with connection.transaction():
+        rows = queries.confirm_open(connection, ids=list(ids), worker=worker, lease=LEASE)
+        return {row["message_id"] for row in rows}
+
+
 def extend(connection: psycopg.Connection, workers: Sequence[str]) -> int:
     """A sign of life for everything these workers have under way. Returns how many attempts; commits."""
     with connection.transaction():

@@ -100,6 +100,7 @@ class Lane:
         self._factory = senders
         self._shared = shared
         self._connection = ledger()
+        self._held_at = 0.0
         self._senders: dict[tuple[str, str], Sender] = {}
         self._templates: dict[str, Template] = {}
         self._definitions: dict[str, Mapping[str, Any]] = {}
@@ -127,6 +128,7 @@ class Lane:
         """One batch of opened attempts, and whether the group may hold more."""
         wanted = max(sender.batch_size, SMALL_BATCH)
         batch: list[Claimed] = []
+        self._held_at = time.monotonic()
         while len(batch) < wanted and not self._shared.stopping.is_set():
             claim = claims.claim(
                 self._connection,
@@ -154,16 +156,27 @@ class Lane:
         while part := list(islice(rest, sender.batch_size)):
             if spared is None and self._shared.stopping.is_set():
                 spared = Outcome(OutcomeKind.NOT_SENT, error_code="stopped", retry_after=timedelta())
+            answers: dict[uuid.UUID, Outcome] = {}
             if spared is None:
                 now = clock.now(self._connection)
-                answers, spared = self._hand_over(
-                    group, sender, [_message(each, group, template, now) for each in part]
-                )
-                self._shared.learn(group, list(answers.values()), now)
-            else:
-                answers = {}
+                held = self._still_held(part)
+                answers = {each.message_id: _TOO_LATE for each in part if each.message_id not in held}
+                messages = [_message(each, group, template, now) for each in part if each.message_id in held]
+                if messages:
+                    told, spared = self._hand_over(group, sender, messages)
+                    self._shared.learn(group, list(told.values()), now)
+                    answers.update(told)
             for each in part:
                 yield Told(each.message_id, each.attempt_no, answers.get(each.message_id) or spared or _UNANSWERED)
+
+    def _still_held(self, part: Sequence[Claimed]) -> set[uuid.UUID]:
+        """Those that nobody can have swept; the database is asked once time has passed since that was certain."""
+        ids = [each.message_id for each in part]
+        if time.monotonic() - self._held_at < claims.LEASE.total_seconds() / 5:
+            return set(ids)
+        held = claims.confirm(self._connection, ids, self.worker)
+        self._held_at = time.monotonic()
+        return held
 
     def _hand_over(
         self, group: Group, sender: Sender, messages: Sequence[Message]
@@ -218,6 +231,7 @@ class Lane:
         return self._templates[template_hash]
 
 
+_TOO_LATE = Outcome(OutcomeKind.NOT_SENT, error_code="lease_expired", retry_after=timedelta())
 _UNANSWERED = Outcome(OutcomeKind.UNKNOWN, error_code="no_outcome", detail="The sender returned no outcome for it.")
 
 

@@ -59,11 +59,13 @@ with candidate as materialized (
     left join handoff.recipients r using (contact_id)
     where m.id = any(:ids::uuid[])
 ),
--- What sources say now. In a simulation, what lies after the clock has not happened yet.
+-- What sources say now. In a simulation, what lies after the clock has not happened yet, and what has ended by then is over.
 stop as materialized (
     select s.message_id, s.channel, s.reason
     from handoff.send_stops s
-    where s.message_id = any(:ids::uuid[]) and (s.happened_at is null or s.happened_at <= :clock::timestamptz)
+    where s.message_id = any(:ids::uuid[])
+        and (s.happened_at is null or s.happened_at <= :clock::timestamptz)
+        and (s.ends_at is null or s.ends_at > :clock::timestamptz)
 ),
 stopped as (
     select message_id, (array_agg(reason order by array_position(
@@ -244,6 +246,13 @@ with released as (
     returning 1
 )
 select count(*) from told;
+
+-- name: confirm_open(ids, worker, lease)
+-- Which of these messages this worker still holds, with their leases renewed: one that was swept meanwhile is no longer its own.
+update outbox.attempt
+set lease_until = clock_timestamp() + :lease::interval
+where message_id = any(:ids::uuid[]) and worker = :worker and outcome = 'open'
+returning message_id;
 
 -- name: extend_attempts(workers, lease)!
 -- A sign of life for everything these workers have under way.

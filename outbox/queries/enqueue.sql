@@ -40,13 +40,15 @@ where (needed is not null and needed <> coalesce(codes, 0) + coalesce(unserved, 
     or requests <> with_their_code;
 
 -- name: unmatched_sends(run_id)
--- Decisions to send and requests that do not belong together, by campaign and step: nobody may fall between the two.
+-- Decisions to send and requests (of a message, or of a tag alone) that do not match one to one: nobody may fall between the two.
 with decided as (
     select campaign, step, contact_id, episode_on
     from cohorts.fct_decisions
     where run_id = :run_id and decision = 'send' and mode <> 'shadow'
 ), requested as (
     select campaign, step, contact_id, episode_on from handoff.send_requests where run_id = :run_id
+    union all
+    select campaign, step, contact_id, episode_on from handoff.tag_requests where run_id = :run_id and action = 'add'
 )
 select campaign, step, count(d.contact_id) as decided, count(r.contact_id) as requested
 from decided d full join requested r using (campaign, step, contact_id, episode_on)

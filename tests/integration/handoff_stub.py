@@ -76,14 +76,15 @@ select c.contact_id, c.first_name,
 from raw.contacts c;
 
 create view handoff.send_stops as
-select m.id as message_id, null::text as channel, 'purchased_since' as reason, o.ordered_at as happened_at
+select m.id as message_id, null::text as channel, 'purchased_since' as reason, o.ordered_at as happened_at,
+    null::timestamptz as ends_at
 from outbox.message m
 join raw.contacts mine using (contact_id)
 join raw.contacts other on other.contact_id = mine.contact_id or other.email = mine.email or other.phone = mine.phone
 join raw.orders o on o.contact_id = other.contact_id
 where m.state = 'planned' and o.status <> 'cancelled' and o.ordered_at >= m.planned_at
 union all
-select m.id, stop.channel, stop.reason, null
+select m.id, stop.channel, stop.reason, null, null
 from outbox.message m
 join raw.contacts c using (contact_id)
 cross join lateral (values
@@ -257,6 +258,13 @@ class Shop:
         self.request(run_id, contact_id, **changes)
         assert self.enqueue(run_id).messages == 1
         return self.value("select id from outbox.message where run_id = %s", run_id)  # type: ignore[no-any-return]
+
+    def planned_many(self, count: int, **changes: Any) -> None:
+        """So many messages to so many contacts, by one run."""
+        run_id = self.open_run(holder=f"test {uuid.uuid4()}")
+        for _ in range(count):
+            self.request(run_id, self.contact(), **changes)
+        assert self.enqueue(run_id).messages == count
 
     def value(self, query: str, *parameters: Any) -> Any:
         """The first column of the first row; None without one."""

@@ -247,8 +247,7 @@ def test_workers_pass_over_what_another_one_holds(shop: Shop) -> None:
 
 
 def test_every_contact_belongs_to_exactly_one_shard(shop: Shop) -> None:
-    for _ in range(12):
-        shop.planned()
+    shop.planned_many(12)
     opened = [len(claim_due(shard=Shard(index, 3)).opened) for index in range(3)]
     assert sum(opened) == 12
     assert max(opened) < 12

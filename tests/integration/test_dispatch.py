@@ -138,8 +138,8 @@ def test_a_batch_never_mixes_templates_and_is_never_larger_than_the_sender_takes
     shop.owner.execute(
         "insert into outbox.template (template_hash, text, subject, html) values (%s, 'x', 'y', 'z')", [other]
     )
-    for number in range(30):
-        shop.planned(template_hash=[None, other][number % 2] or "ab" * 32)
+    shop.planned_many(15)
+    shop.planned_many(15, template_hash=other)
     batches: list[set[str]] = []
     sizes: list[int] = []
 
@@ -171,8 +171,7 @@ def test_a_channel_without_credentials_claims_nothing_and_the_others_are_served(
 
 
 def test_credentials_refused_while_sending_leave_everything_planned(shop: Shop) -> None:
-    for _ in range(3):
-        shop.planned()
+    shop.planned_many(3)
 
     def refuse(_: Message) -> Outcome:
         raise Misconfigured("401")
@@ -192,8 +191,7 @@ def test_without_a_public_url_nothing_is_claimed(shop: Shop, monkeypatch: pytest
 
 
 def test_a_sender_that_breaks_leaves_its_batch_in_doubt_and_not_the_others(shop: Shop) -> None:
-    for _ in range(3):
-        shop.planned()
+    shop.planned_many(3)
 
     class Broken(MemorySender):
         calls = 0
@@ -223,8 +221,7 @@ def test_a_sender_that_forgets_a_message_leaves_it_in_doubt(shop: Shop) -> None:
 
 
 def test_a_campaign_whose_batches_all_fail_stops_itself_and_tells_the_team(shop: Shop) -> None:
-    for _ in range(FAILED_BATCHES + 4):
-        shop.planned()
+    shop.planned_many(FAILED_BATCHES + 4)
     out = Outbound(batch_size=1, email=lambda _: UNKNOWN)
     done = out.simulate(connections=1)
     assert done.stopped == {"winback"}
@@ -241,8 +238,7 @@ def test_one_failing_campaign_does_not_stop_another(shop: Shop) -> None:
         shop.definition_hash,
         shop.value("select hash from outbox.definition where body ->> 'priority' = '20'"),
     )
-    for _ in range(45):
-        shop.planned(definition_hash=failing)
+    shop.planned_many(45, definition_hash=failing)
     shop.planned(campaign="reactivation", definition_hash=fine)
     out = Outbound(batch_size=4, email=lambda message: UNKNOWN if message.campaign == "winback" else ACCEPT)
     done = out.simulate(connections=1)
@@ -283,8 +279,7 @@ def test_a_lease_that_is_kept_alive_is_not_swept(shop: Shop) -> None:
 
 
 def test_sigterm_finishes_the_batch_in_hand_and_claims_nothing_more(shop: Shop) -> None:
-    for _ in range(60):
-        shop.planned()
+    shop.planned_many(60)
 
     class Stopping(MemorySender):
         def send(self, messages: Any) -> Any:
@@ -317,8 +312,7 @@ def test_the_database_going_away_before_the_answer_is_written_loses_nothing(shop
 
 
 def test_two_dispatchers_at_once_send_each_message_once(shop: Shop) -> None:
-    for _ in range(80):
-        shop.planned()
+    shop.planned_many(80)
     out = Outbound(batch_size=5)
     threads = [threading.Thread(target=lambda: out.simulate(connections=2)) for _ in range(3)]
     for thread in threads:
@@ -369,8 +363,7 @@ Dispatcher(lambda *_: sender, connections=1).simulated(BUILT_AT, UNTIL, tell=lam
 
 @pytest.mark.parametrize("call", [1, 3, 5])
 def test_a_killed_process_leaves_its_attempts_in_doubt_and_nothing_is_sent_twice(shop: Shop, call: int) -> None:
-    for _ in range(45):
-        shop.planned()
+    shop.planned_many(45)
     killed = subprocess.run([sys.executable, "-c", KILLED, str(call)], env=dict(os.environ), check=False)
     assert killed.returncode == -signal.SIGKILL
     # It had taken 20 at a time; what it had not recorded is open, whoever was called and whoever was not.

@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from outbox import claims, notices, outcomes
+from outbox.notices import Notice
+from outbox.outcomes import Told
+from outbox.sql import ledger
+from senders.contract import Outcome, OutcomeKind
+from tests.integration.handoff_stub import DAY, SEND_AT, Shop
+from tests.integration.outbound import ACCEPT, UNKNOWN, Outbound, claim_due
+from warehouse.errors import Misconfigured, WinbackError
+
+LATER = SEND_AT + timedelta(hours=1)
+
+
+def event(shop: Shop, table: str, message_id: uuid.UUID | None, kind: str, **values: Any) -> str:
+    """A row as the webhook service would write it."""
+    key = uuid.uuid4().hex
+    row = {"event_key": key, "call_id": uuid.uuid4(), "channel": "email", "message_id": message_id, "kind": kind,
+           "occurred_at": LATER, "received_at": datetime.now(UTC), **values}  # fmt: skip
+    if table != "preference":
+        row.setdefault("provider", "sendgrid")
+    shop.insert(f"events.{table}", row)
+    return key
+
+
+def doubtful(shop: Shop, **changes: Any) -> uuid.UUID:
+    """A message in doubt."""
+    message_id = shop.planned(**changes)
+    Outbound(email=lambda _: UNKNOWN).simulate()
+    assert shop.value("select state from outbox.message where id = %s", message_id) == "in_doubt"
+    return message_id
+
+
+def reconcile() -> int:
+    with ledger() as connection:
+        return outcomes.reconcile(connection, clock=LATER)
+
+
+@pytest.mark.parametrize(("table", "kind"), [
+    ("delivery_event", "accepted"), ("delivery_event", "delivered"), ("delivery_event", "bounced"),
+    ("engagement_event", "opened"),
+])  # fmt: skip
+def test_a_webhook_that_carries_our_id_makes_a_doubtful_message_accepted(shop: Shop, table: str, kind: str) -> None:
+    message_id = doubtful(shop, tag="t")
+    assert reconcile() == 0
+    key = event(shop, table, message_id, kind)
+    assert reconcile() == 1
+    assert shop.rows("select state, accepted_at, accepted_channel from outbox.message") == [
+        ("accepted", LATER, "email")
+    ]
+    evidence = shop.value("select evidence from outbox.attempt")
+    assert (evidence["source"], evidence["event_key"]) == ("webhook", key)
+    assert shop.rows("select tag, added_at from outbox.contact_tag") == [("t", LATER)]
+    assert reconcile() == 0
+
+
+def test_an_event_of_another_channel_or_message_proves_nothing(shop: Shop) -> None:
+    message_id = doubtful(shop)
+    event(shop, "delivery_event", message_id, "failed", channel="sms")
+    event(shop, "delivery_event", uuid.uuid4(), "delivered")
+    event(shop, "delivery_event", None, "delivered")
+    assert reconcile() == 0
+
+
+def settle(message_id: uuid.UUID, state: str) -> str:
+    with ledger() as connection:
+        return outcomes.settle(connection, message_id, state, by="Kim", evidence="not in the provider's log")
+
+
+def test_a_named_person_releases_a_message_that_never_left_and_it_is_sent_once(shop: Shop) -> None:
+    message_id = doubtful(shop)
+    assert settle(message_id, "planned") == "winback day30"
+    evidence = shop.value("select evidence from outbox.attempt")
+    assert (evidence["source"], evidence["by"], evidence["text"]) == ("operator", "Kim", "not in the provider's log")
+    out = Outbound()
+    assert out.simulate().totals == {"accepted": 1}
+    assert shop.rows("select outcome from outbox.attempt order by attempt_no") == [("not_sent",), ("accepted",)]
+
+
+def test_a_named_person_can_say_that_it_arrived_or_was_refused(shop: Shop) -> None:
+    arrived, refused = doubtful(shop, tag="t"), doubtful(shop, code="A1", promotion="p", step="day60")
+    settle(arrived, "accepted")
+    settle(refused, "rejected")
+    assert shop.rows("select state, accepted_at from outbox.message order by state") == [
+        ("accepted", SEND_AT),
+        ("rejected", None),
+    ]
+    assert shop.value("select count(*) from outbox.contact_tag") == 1
+    assert shop.value("select released_at from outbox.coupon_grant") == SEND_AT
+
+
+def test_only_a_message_in_doubt_can_be_released(shop: Shop) -> None:
+    message_id = shop.planned()
+    with pytest.raises(WinbackError, match="is planned; only one in doubt"):
+        settle(message_id, "planned")
+    claim_due()
+    with pytest.raises(WinbackError, match=r"is sending \(attempt 1, until"):
+        settle(message_id, "planned")
+    with pytest.raises(WinbackError, match="has no message"):
+        settle(uuid.uuid4(), "planned")
+
+
+def test_a_late_acceptance_of_a_released_attempt_is_not_believed(shop: Shop) -> None:
+    """The person was wrong: the provider has it after all. A second attempt may be under way, so nothing is rewritten."""
+    message_id = doubtful(shop)
+    settle(message_id, "planned")
+    with ledger() as connection:
+        told = outcomes.record(connection, [Told(message_id, 1, ACCEPT)], clock=LATER)
+    assert told == {"ignored": 1}
+
+
+def fold() -> tuple[int, int]:
+    with ledger() as connection:
+        return outcomes.fold_preferences(connection)
+
+
+def active(shop: Shop) -> list[tuple[Any, ...]]:
+    return shop.rows("select channel, reason, source from outbox.suppression where lifted_at is null order by 1, 2")
+
+
+def accepted(shop: Shop, contact: str | None = None) -> uuid.UUID:
+    message_id = shop.planned(contact)
+    Outbound().simulate()
+    return message_id
+
+
+def test_an_unsubscription_suppresses_the_address_it_was_sent_to_and_the_one_of_now(shop: Shop) -> None:
+    contact = shop.contact(email="old@example.com")
+    message_id = accepted(shop, contact)
+    shop.owner.execute("update raw.contacts set email = 'new@example.com'")
+    event(shop, "preference", message_id, "unsubscribed", source="one_click")
+    assert fold() == (2, 0)
+    hashes = {
+        shop.value("select outbox.address_hash('email', %s)", each) for each in ("old@example.com", "new@example.com")
+    }
+    assert {row[0] for row in shop.rows("select address_hash from outbox.suppression")} == hashes
+    assert shop.rows("select distinct suppressed_at, source from outbox.suppression") == [(LATER, "one_click")]
+    assert fold() == (0, 0)
+
+
+def test_the_word_stop_suppresses_the_number_that_wrote(shop: Shop) -> None:
+    address_hash = shop.value("select outbox.address_hash('sms', '+12125550100')")
+    event(shop, "preference", None, "unsubscribed", channel="sms", source="sms_keyword", address_hash=address_hash)
+    assert fold() == (1, 0)
+    assert active(shop) == [("sms", "stopped", "sms_keyword")]
+
+
+@pytest.mark.parametrize(("table", "kind"), [
+    ("engagement_event", "complained"), ("engagement_event", "unsubscribed"), ("delivery_event", "bounced"),
+])  # fmt: skip
+def test_complaints_and_hard_bounces_suppress(shop: Shop, table: str, kind: str) -> None:
+    event(shop, table, accepted(shop), kind)
+    assert fold() == (1, 0)
+    assert active(shop) == [("email", kind, "sendgrid")]
+
+
+@pytest.mark.parametrize("kind", ["deferred", "delivered", "dropped"])
+def test_soft_trouble_suppresses_nobody(shop: Shop, kind: str) -> None:
+    event(shop, "delivery_event", accepted(shop), kind)
+    assert fold() == (0, 0)
+
+
+def test_a_bounce_speaks_only_of_the_address_it_was_sent_to(shop: Shop) -> None:
+    message_id = accepted(shop, shop.contact(email="old@example.com"))
+    shop.owner.execute("update raw.contacts set email = 'new@example.com'")
+    event(shop, "delivery_event", message_id, "bounced")
+    assert fold() == (1, 0)
+    assert shop.value("select address_hash = outbox.address_hash('email', 'old@example.com') from outbox.suppression")
+
+
+def test_a_new_subscription_lifts_what_the_person_asked_for_and_nothing_else(shop: Shop) -> None:
+    message_id = accepted(shop)
+    event(shop, "preference", message_id, "unsubscribed", source="one_click")
+    event(shop, "engagement_event", message_id, "complained")
+    fold()
+    event(
+        shop, "preference", message_id, "resubscribed", source="preference_page", occurred_at=LATER + timedelta(hours=1)
+    )
+    assert fold() == (0, 1)
+    assert active(shop) == [("email", "complained", "sendgrid")]
+    assert fold() == (0, 0)
+
+
+def test_the_newest_wish_counts_whatever_order_they_come_in(shop: Shop) -> None:
+    message_id = accepted(shop)
+    event(
+        shop, "preference", message_id, "resubscribed", source="preference_page", occurred_at=LATER + timedelta(hours=1)
+    )
+    event(shop, "preference", message_id, "unsubscribed", source="one_click")
+    assert fold() == (0, 0)
+    event(shop, "preference", message_id, "unsubscribed", source="one_click", occurred_at=LATER + timedelta(hours=2))
+    assert fold() == (1, 0)
+
+
+def test_a_pause_ends_and_can_be_made_longer(shop: Shop) -> None:
+    message_id = accepted(shop)
+    first, second = LATER + timedelta(days=7), LATER + timedelta(days=30)
+    event(shop, "preference", message_id, "paused", source="preference_page", until=first)
+    assert fold() == (1, 0)
+    event(
+        shop,
+        "preference",
+        message_id,
+        "paused",
+        source="preference_page",
+        until=second,
+        occurred_at=LATER + timedelta(hours=1),
+    )
+    assert fold() == (1, 1)
+    assert shop.rows("select reason, until from outbox.suppression where lifted_at is null") == [("paused", second)]
+
+
+def test_what_an_operator_lifted_is_not_folded_in_again(shop: Shop) -> None:
+    event(shop, "preference", accepted(shop), "unsubscribed", source="one_click")
+    fold()
+    shop.owner.execute("update outbox.suppression set lifted_at = suppressed_at + interval '1 hour'")
+    assert fold() == (0, 0)
+
+
+def test_folding_goes_on_a_day_before_the_newest_event_that_was_folded(shop: Shop) -> None:
+    first, second, third = accepted(shop), accepted(shop), accepted(shop)
+    now = datetime.now(UTC)
+    event(shop, "preference", first, "unsubscribed", source="one_click", received_at=now)
+    assert fold() == (1, 0)
+    event(shop, "preference", second, "unsubscribed", source="one_click", received_at=now - timedelta(hours=1))
+    assert fold() == (1, 0)  # committed late
+    event(shop, "preference", third, "unsubscribed", source="one_click", received_at=now - timedelta(days=2))
+    assert fold() == (0, 0)  # long folded, or it could not be there
+
+
+def test_a_gone_push_endpoint_is_suppressed(shop: Shop) -> None:
+    message_id = shop.planned()
+    claim_due()
+    gone = Outcome(OutcomeKind.ACCEPTED, gone_endpoints=("https://push.example.com/1",))
+    with ledger() as connection:
+        outcomes.record(connection, [Told(message_id, 1, gone)], clock=SEND_AT)
+    hashed = shop.value("select outbox.address_hash('webpush', 'https://push.example.com/1')")
+    assert shop.rows("select channel, address_hash, reason from outbox.suppression") == [("webpush", hashed, "gone")]
+
+
+def test_segments_and_encoding_are_kept(shop: Shop) -> None:
+    message_id = shop.planned()
+    claim_due()
+    text = Outcome(OutcomeKind.ACCEPTED, segments=2, encoding="UCS-2")
+    with ledger() as connection:
+        outcomes.record(connection, [Told(message_id, 1, text)], clock=SEND_AT)
+    assert shop.rows("select segments, encoding from outbox.attempt") == [(2, "UCS-2")]
+
+
+NOTICE = Notice("pool_dry", "winback_discount10", DAY, "The pool is dry", "Three people are held.")
+
+
+def send_notices(answer: Any) -> tuple[dict[str, int], list[str]]:
+    told: list[str] = []
+
+    def notifier(title: str, body: str, notice_id: str) -> Outcome:
+        told.append(title)
+        result: Outcome = answer() if callable(answer) else answer
+        return result
+
+    with ledger() as connection:
+        return dict(notices.send(connection, notifier, at=SEND_AT)), told
+
+
+def post(notice: Notice = NOTICE) -> bool:
+    with ledger() as connection:
+        return notices.post(connection, notice, at=SEND_AT)
+
+
+def test_a_notice_is_sent_once_a_day_and_subject(shop: Shop) -> None:
+    assert (post(), post()) == (True, False)
+    assert send_notices(ACCEPT) == ({"accepted": 1}, ["The pool is dry"])
+    assert post() is False
+    assert send_notices(ACCEPT) == ({}, [])
+
+
+def test_a_notice_that_did_not_leave_waits_and_one_in_doubt_is_not_sent_again(shop: Shop) -> None:
+    post()
+    assert send_notices(Outcome(OutcomeKind.NOT_SENT))[0] == {"planned": 1}
+    assert send_notices(UNKNOWN)[0] == {"in_doubt": 1}
+    assert send_notices(ACCEPT) == ({}, [])
+
+
+def test_a_way_out_that_refuses_us_is_an_error_and_the_notice_waits(shop: Shop) -> None:
+    post()
+
+    def refuse() -> Outcome:
+        raise Misconfigured("no alerts connection")
+
+    with pytest.raises(Misconfigured):
+        send_notices(refuse)
+    assert shop.value("select state from outbox.notice") == "planned"
+    assert send_notices(ACCEPT)[0] == {"accepted": 1}
+
+
+def test_a_notice_whose_sender_died_is_in_doubt(shop: Shop) -> None:
+    post()
+    with ledger() as connection:
+        list(notices.queries.open_notices(connection, worker="dead", at=SEND_AT, lease=timedelta(seconds=-1)))
+    assert send_notices(ACCEPT) == ({}, [])
+    assert shop.value("select state from outbox.notice") == "in_doubt"
+
+
+def test_the_sweep_leaves_alone_what_is_alive(shop: Shop) -> None:
+    shop.planned()
+    claim_due()
+    with ledger() as connection:
+        assert claims.sweep(connection, clock=SEND_AT) == 0
+    shop.owner.execute("update outbox.attempt set lease_until = clock_timestamp() - interval '1 second'")
+    with ledger() as connection:
+        assert claims.sweep(connection, clock=SEND_AT) == 1
+    row = shop.rows("select state, outcome, error_code from outbox.message join outbox.attempt on id = message_id")
+    assert row == [("in_doubt", "unknown", "lease_expired")]
