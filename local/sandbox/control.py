@@ -81,7 +81,7 @@ def routes(core: Core, webhooks: Webhooks, instance: str) -> list[Route]:
 
     async def drain(request: Request) -> Response:
         until = time.monotonic() + min(float(request.query_params.get("seconds") or 0), MAX_WAIT_SECONDS)
-        while webhooks.pending() and time.monotonic() < until:
+        while webhooks.is_behind() and time.monotonic() < until:
             await asyncio.sleep(0.02)
         return JSONResponse({"pending": webhooks.pending()})
 

@@ -61,8 +61,8 @@ def headers(row: sqlite3.Row, day: str) -> list[tuple[str, str]]:
         shown.append(("Reply-To", mailbox(detail["reply_to"])))
     shown += sorted(detail["headers"].items())
     if detail.get("categories"):
-        shown.append(("X-SMTPAPI category", ", ".join(detail["categories"])))
-    shown += [(f"custom_args.{name}", value) for name, value in sorted(detail["custom_args"].items())]
+        shown.append(("SendGrid: categories", ", ".join(detail["categories"])))
+    shown += [(f"SendGrid: {name}", value) for name, value in sorted(detail["custom_args"].items())]
     return shown
 
 

@@ -24,18 +24,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
-import uvicorn
 
-from local.sandbox import app, keys
-from local.sandbox.core import Core
-from local.sandbox.fates import Habits
-from local.sandbox.store import Store
+from local.sandbox import keys
 from warehouse import settings
 from warehouse.errors import WinbackError
+
+if TYPE_CHECKING:  # a client needs none of it, and each verb is a process that asks for the sandbox
+    import uvicorn
+
+    from local.sandbox.core import Core
 
 START_SECONDS = 30.0
 DRAIN_SECONDS = 120.0
@@ -337,6 +338,10 @@ class Sandbox:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Handle:
+        from local.sandbox.core import Core
+        from local.sandbox.fates import Habits
+        from local.sandbox.store import Store
+
         secret = keys.Keys()
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
@@ -365,6 +370,10 @@ class Sandbox:
 
 def make_server(make_core: Callable[[], Core], name: str) -> uvicorn.Server:
     """The server around the application: quiet, no access log (it would name recipients)."""
+    import uvicorn
+
+    from local.sandbox import app
+
     return uvicorn.Server(
         uvicorn.Config(
             app.make(make_core, name),

@@ -77,6 +77,11 @@ class Webhooks:
             )
         )
 
+    def is_behind(self) -> bool:
+        """Whether anything is due by the clock and not taken yet."""
+        query = "select 1 from event where state = 'due' and due_at <= ? limit 1"
+        return self._core.store.value(query, (self._core.now(),)) is not None
+
     async def once(self) -> bool:
         """Posts one round of what is due; False when nothing was."""
         due = self._core.store.rows(
@@ -89,9 +94,10 @@ class Webhooks:
         for event in due:
             self._remember(event)
         unreported = self._core.events_url is None
-        shown = [it for it in due if it["route"] == "shown" or (unreported and not it["url"])]
+        rest, shown = [], []
+        for event in due:
+            (shown if event["route"] == "shown" or (unreported and not event["url"]) else rest).append(event)
         self._taken(shown)
-        rest = [event for event in due if event not in shown]
         faults = self._core.faults.met("webhook") if rest else []
         kinds = {fault.kind for fault in faults}
         for fault in faults:

@@ -216,7 +216,7 @@ function overview(summary) {
   if (!summary.last) {
     at("reading").replaceChildren(el("div.empty", {}, glyph("all"), el("h2", {}, "Nothing was sent yet"),
       el("p", {}, "Every e-mail, text and notification that Winback hands to the sandbox shows up here, as its recipient would see it. Run a day:"),
-      el("code", {}, "winback load complete-journey\nwinback run --as-of 2017-10-01"), el("p", {}, "This page notices by itself.")));
+      el("code", {}, ".venv/bin/winback load complete-journey\n.venv/bin/winback run --as-of 2017-10-01"), el("p", {}, "This page notices by itself.")));
     return;
   }
   const cards = Object.keys(CHANNELS).filter((name) => summary.channels[name]).map((name) => {
@@ -246,8 +246,9 @@ async function refresh() {
   if (!state.current) overview(summary);
 }
 function route() {
-  const seq = Number(location.hash.slice(1));
-  if (seq) read(seq);
+  const [seq, tab] = location.hash.slice(1).split("/");
+  if (["desktop", "phone", "plain", "headers"].includes(tab)) state.tab = tab;
+  if (Number(seq)) read(Number(seq));
   else if (state.summary) overview(state.summary);
 }
 let typing;
