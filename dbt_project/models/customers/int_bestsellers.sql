@@ -83,7 +83,7 @@ newest as (
         order by products.launched_at desc nulls last, products.product_id
         limit 20
     ) as listed
-    where (select count(distinct sold.category) from sold where sold.as_of = run_days.as_of) < 20
+    where (select count(*) from sold where sold.as_of = run_days.as_of) < 20
 ),
 
 on_shelves as (
