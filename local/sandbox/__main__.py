@@ -11,15 +11,17 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from local.sandbox import keys
 from local.sandbox.core import Core
 from local.sandbox.fates import Habits
-from local.sandbox.server import PUSH_KEYS, make_server
+from local.sandbox.server import PUSH_KEYS, Instance, make_server
 from local.sandbox.store import Store
 
 RESTART_SECONDS = 2.0
+WATCH_SECONDS = 5.0
 
 log = logging.getLogger("local.sandbox")
 
@@ -60,6 +62,7 @@ def main() -> None:
     keeper = threading.Thread(target=_keep_events, args=(given.folder, given.events_port, environment, stopping))
     if reported:
         keeper.start()
+    threading.Thread(target=_watch, args=(given.folder, given.instance), daemon=True).start()
     # uvicorn ends in an orderly way and then raises the signal again: the webhook service has to end as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
@@ -68,6 +71,14 @@ def main() -> None:
         stopping.set()
         if reported:
             keeper.join()
+
+
+def _watch(folder: Path, name: str) -> None:
+    """Ends this process when its folder is gone or names another: nobody could find it any more."""
+    while True:
+        time.sleep(WATCH_SECONDS)
+        if Instance(folder).state().get("instance") != name:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _keep_events(folder: Path, port: int, environment: dict[str, str], stopping: threading.Event) -> None:
@@ -104,7 +115,7 @@ def _end_orphan(folder: Path) -> None:
     if not path.exists():
         return
     pid = path.read_text().strip()
-    shown = subprocess.run(["ps", "-o", "command=", "-p", pid], capture_output=True, text=True, check=False).stdout
+    shown = subprocess.run(["ps", "-wwo", "command=", "-p", pid], capture_output=True, text=True, check=False).stdout
     if "-m events --port" in shown:
         os.kill(int(pid), 15)
 

@@ -169,8 +169,11 @@ def folder() -> Path:
 def instance(database_url: str) -> Instance:
     """The instance of a warehouse, running or not. The folder's name says nothing of the password."""
     parts = urlsplit(database_url)
-    name = hashlib.sha256(f"{parts.hostname}:{parts.port}{parts.path}".encode()).hexdigest()[:12]
-    return Instance(folder() / name)
+    embedded = settings.read().local / "postgres" / "port"
+    server = f"{parts.hostname}:{parts.port}"
+    if parts.hostname == "127.0.0.1" and embedded.exists() and embedded.read_text().strip() == str(parts.port):
+        server = "embedded"  # its port may change from one start to the next
+    return Instance(folder() / hashlib.sha256(f"{server}{parts.path}".encode()).hexdigest()[:12])
 
 
 def instances() -> list[Instance]:

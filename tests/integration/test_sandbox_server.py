@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +34,9 @@ def test_two_processes_that_ask_at_once_get_the_same_sandbox(home: Path) -> None
     urls = {process.communicate(timeout=60)[0].strip() for process in asking}
     assert [process.returncode for process in asking] == [0, 0, 0]
     assert len(urls) == 1
-    assert len(server.instances()) == 1
+    (it,) = server.instances()
+    running = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True).stdout
+    assert running.count(f"local.sandbox {it.folder}") == 1
 
 
 def test_it_keeps_its_keys_port_and_messages_over_a_stop(home: Path) -> None:
@@ -100,6 +103,16 @@ def test_the_command_starts_shows_and_stops_it(home: Path) -> None:
     assert "behaves again" in runner.invoke(app, ["sandbox", "fault", "--clear"]).output
     assert "empty" in runner.invoke(app, ["sandbox", "reset"]).output
     assert runner.invoke(app, ["sandbox", "stop"]).exit_code == 0
+
+
+def test_a_sandbox_whose_folder_is_gone_ends_by_itself(home: Path) -> None:
+    handle = server.ensure()
+    (it,) = server.instances()
+    server.forget(it)
+    with pytest.raises(httpx.HTTPError):
+        for _ in range(200):
+            time.sleep(0.1)
+            httpx.get(f"{handle.url}/control/health", timeout=5)
 
 
 def _mail(sandbox: server.Handle, count: int = 1) -> None:
