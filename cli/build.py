@@ -71,6 +71,8 @@ def register(app: typer.Typer) -> None:
             target=settings.read().target,
             holder=holder or _holder(),
         )
+        if simulated:
+            context.tell_sandbox(now)
         with runs.building(plan, wait=timedelta(minutes=wait), progress=typer.echo) as run_id:
             typer.echo(f"Run {run_id}: {day}, {plan.mode}, at {now:%Y-%m-%d %H:%M} UTC.")
             try:

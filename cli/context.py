@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from warehouse import connections
@@ -43,6 +44,19 @@ def use_senders() -> bool:
             if conn_id in missing:
                 os.environ[connections.variable(conn_id)] = json.dumps(document)
     return all(connections.get(conn_id).sandbox for conn_id in connections.SENDERS)
+
+
+def tell_sandbox(instant: datetime) -> None:
+    """Tells the local sandbox the simulated time and waits for the webhooks that are due by then.
+
+    A sandbox of another kind keeps its own time.
+    """
+    from local.sandbox import server
+
+    sandbox = server.running()
+    if sandbox is not None:
+        sandbox.set_clock(instant)
+        sandbox.drain()
 
 
 def result(values: Mapping[str, Any]) -> None:

@@ -71,7 +71,7 @@ def register(app: typer.Typer) -> None:
                 from cli.build import aware
 
                 start, at = aware(clock) if clock else day.clock, next_send_hour(desk, day)
-                done = dispatcher.simulated(start, at, tell=_teller())
+                done = dispatcher.simulated(start, at, tell=context.tell_sandbox)
             told = _send_notices(desk, at)
             states = (
                 {row["state"]: row["messages"] for row in queries.states_of_run(desk, run_id=day.run_id)} if day else {}
@@ -123,21 +123,6 @@ def _run(desk: psycopg.Connection, run: uuid.UUID | None, as_of: datetime | None
             "Nothing was sent."
         )
     return found
-
-
-def _teller() -> Callable[[datetime], None]:
-    """Tells the local sandbox the time and waits for the webhooks that are due by then; a sandbox of another
-    kind has its own."""
-    from local.sandbox import server
-
-    sandbox = server.running()
-
-    def tell(instant: datetime) -> None:
-        if sandbox is not None:
-            sandbox.set_clock(instant)
-            sandbox.drain()
-
-    return tell
 
 
 def _send_notices(desk: psycopg.Connection, at: datetime) -> Mapping[str, int]:

@@ -101,6 +101,8 @@ def tell_team(run: Run, held: Sequence[str]) -> None:
     docs = settings.read().local / "data_docs" / "index.html"
     with ledger() as connection:
         at = run.clock if run.mode == "simulated" else database_now(connection)
+        if run.mode == "simulated":
+            context.tell_sandbox(at)
         for campaign in held:
             notices.post(
                 connection,
