@@ -89,7 +89,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run_clock(bundle: Bundle, day: date, told: str | None, *, present: datetime, simulated: bool) -> datetime:
-    """The run's business time: the day's build hour or what was told, when simulated; the database's present, when live.
+    """The run's business time. Simulated: the day's build hour, or what was told. Live: the database's present.
 
     Raises `WinbackError` for a day that has not begun in the campaigns' zone, and for a told time in a live run.
     """
