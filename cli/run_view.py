@@ -17,9 +17,22 @@ _SAID = re.compile(r"^\S+ \[\w+ *\] (.*?) +\[airflow\.task\.operators\.\S*Winbac
 _STATE = re.compile(r" new_state=(\w+)")
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \[")
 _RAISED = re.compile(r"^[A-Za-z_][\w.]*: (.*)")
+_PAGE = re.compile(r'"index": "([^"]+)"')
 _QUOTED_LINES = 40
-_HIDDEN = {"run_id", "shards"}
-"""Keys of a verb's result that say nothing to a reader."""
+_HIDDEN = {
+    "run_id",
+    "as_of",
+    "clock",
+    "mode",
+    "shards",
+    "rules",
+    "requests",
+    "totals",
+    "empty_tables",
+    "pages",
+    "index",
+}
+"""Keys of a verb's result that say nothing new to a reader."""
 
 
 class View:
@@ -30,7 +43,7 @@ class View:
         self._live = out.isatty()
         self._done: list[str] = []
         self._day_began = self._task_began = time.monotonic()
-        self._task, self._state, self._result = "", "", ""
+        self._task, self._state, self._result, self._page = "", "", "", ""
         self._failure: list[str] | None = None
         self._tail: deque[str] = deque(maxlen=_QUOTED_LINES)
         self._print(f"Airflow is starting; its full log is {log}")
@@ -45,6 +58,8 @@ class View:
             self._begin(task[2], int(task[3])) if task[1] == "starting" else self._end()
         elif said := _SAID.match(line):
             self._result = said[1]
+            if page := _PAGE.search(said[1]):
+                self._page = page[1]
             self._show(f"  {self._task:<12} {said[1]}")
         elif state := _STATE.search(line):
             self._state = state[1]
@@ -60,6 +75,8 @@ class View:
             self._print("Airflow ended before the day was through. Its last words:\n  " + "\n  ".join(self._tail))
         elif left := self._days[len(self._done) :]:
             self._print(f"Not run: {', '.join(left)} (--keep-going goes on after a failed day).")
+        if self._page:
+            self._print(f"The report: {self._page}")
         if code:
             self._print(f"Failed. The full log: {self._log}")
 
@@ -102,13 +119,18 @@ class View:
 
 
 def _numbers(result: str) -> str:
+    """`decisions 15 send, 6 skip; messages 15` of a verb's line of JSON: what is nothing or zero is left out."""
     try:
         values = json.loads(result)
     except ValueError:
         return ""
-    shown = {key: value for key, value in values.items() if key not in _HIDDEN and not isinstance(value, Mapping)}
-    return ", ".join(
-        f"{key.replace('_', ' ')} {' '.join(map(str, value)) if isinstance(value, list) else value}"
-        for key, value in shown.items()
-        if value not in (None, [], "")
-    )
+    told = ((key.replace("_", " "), _told(value)) for key, value in values.items() if key not in _HIDDEN)
+    return "; ".join(f"{key} {text}" for key, text in told if text)
+
+
+def _told(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{count} {name}" for name, count in value.items() if count)
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return str(value) if value not in (None, 0, "") else ""  # False is 0

@@ -1,4 +1,4 @@
-"""An Airflow of the tests' own: a fresh home, its own migrated metadata database, and a `winback` that only says its lines."""
+"""An Airflow of the tests' own: a fresh home, a migrated metadata database, a `winback` that only says its lines."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Runs the daily DAG once for each scenario in one process, as `airflow dags test` does, and says what became of it.
 
-Called with a JSON list of scenarios; prints nothing but what Airflow prints, and writes `<folder>/<name>.json` for each.
+Called with a folder and a file of scenarios; writes `<name>.json` and `<name>.log` there for each.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_the_day_is_wired_in_its_order_and_the_report_is_a_teardown(described: d
     assert (daily["catchup"], dispatch["catchup"]) == (True, False)
     tasks = daily["tasks"]
     order = ["ready", "build", "gate", "approve", "enqueue", "dispatch", "verdict", "report"]
-    for task_id, after in zip(order, order[1:], strict=False):
+    for task_id, after in pairwise(order):
         assert after in tasks[task_id]["down"]
     assert [name for name, task in tasks.items() if task["teardown"]] == ["report"]
     assert tasks["ready"]["retries"] * tasks["ready"]["delay"] == 6 * 3600, "loads may be six hours late"

@@ -36,7 +36,10 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "no_conf": {"date": "2027-11-20T02:00:00+00:00"},
     "held": {"conf": DAY, "story": HELD},
     "held_and_empty": {"conf": DAY, "story": {**HELD, "enqueue": {"says": {"shards": []}}}},
-    **{f"{verb}_fails": {"conf": DAY, "story": {verb: {"fails": 9}}} for verb in ("ready", "gate", "dispatch", "report")},
+    **{
+        f"{verb}_fails": {"conf": DAY, "story": {verb: {"fails": 9}}}
+        for verb in ("ready", "gate", "dispatch", "report")
+    },
     "tried_again": {
         "conf": DAY,
         "story": {"build": {"fails": 1}},

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,35 +39,53 @@ else:
 """
 
 
-@pytest.fixture
-def drive(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Starts the driver; the verb gets `how`, the test's folder, and what else is given."""
-    (tmp_path / "verb.py").write_text(VERB)
+SIMPLE: dict[str, dict[str, Any]] = {
+    "works": {"how": "works"},
+    "fails": {"how": "fails", "code": "1"},
+    "third": {"how": "fails", "code": "1", "try_number": 3},
+    "fourth": {"how": "fails", "code": "1", "try_number": 4},
+    "waits": {"how": "fails", "code": "75", "try_number": 40},
+    "watched": {"how": "fails", "code": "75", "env": {"WINBACK_RETRIES": "0"}},
+    "mute": {"how": "mute"},
+    "dies": {"how": "dies"},
+    "environment": {
+        "how": "environment",
+        "env": {"AIRFLOW__CORE__FERNET_KEY": "x", "AIRFLOW_CTX_DAG_RUN_ID": "r"},
+    },
+}
+
+
+def start(folder: Path, *orders: dict[str, Any]) -> subprocess.Popen[str]:
+    """The driver, with a verb that gets `how`, the test's folder and `code`."""
+    (folder / "verb.py").write_text(VERB)
     environment = {
         **os.environ,
-        "AIRFLOW_HOME": str(tmp_path / "airflow"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
-        "WINBACK_COMMAND": f"{sys.executable} {tmp_path / 'verb.py'}",
+        "AIRFLOW_HOME": str(folder / "airflow"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
+        "WINBACK_COMMAND": f"{sys.executable} {folder / 'verb.py'}",
     }
-
-    def start(how: str, *more: str, env: dict[str, str] | None = None, **order: Any) -> subprocess.Popen[str]:
-        document = json.dumps({"arguments": [how, str(tmp_path), *more, "", " "], **order})
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.dags.operator_driver", document],
-            env={**environment, **(env or {})},
-            cwd=HOME,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    return start
+    documents = [{**it, "arguments": [it["how"], str(folder), it.get("code", ""), "", " "]} for it in orders]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.dags.operator_driver", json.dumps(documents)],
+        env=environment,
+        cwd=HOME,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
-def outcome(process: subprocess.Popen[str]) -> tuple[dict[str, Any], str]:
-    """What the driver printed last, and the log."""
-    out, err = process.communicate(timeout=60)
-    return json.loads(out.splitlines()[-1]), out + err
+def outcomes(process: subprocess.Popen[str]) -> tuple[list[dict[str, Any]], str]:
+    """What the driver printed of each order, and the log."""
+    out, err = process.communicate(timeout=120)
+    return [json.loads(line) for line in out.splitlines() if line.startswith('{"')], out + err
+
+
+@pytest.fixture(scope="module")
+def simple(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What became of each of the simple orders, all run in one process."""
+    found, log = outcomes(start(tmp_path_factory.mktemp("operator"), *SIMPLE.values()))
+    return {**dict(zip(SIMPLE, found, strict=True)), "log": log}
 
 
 def pids(folder: Path) -> list[int]:
@@ -96,77 +113,62 @@ def all_end(running: list[int]) -> bool:
     return False
 
 
-def test_the_last_line_of_json_is_the_result_and_each_key_is_pushed(drive: Callable[..., Any]) -> None:
-    found, log = outcome(drive("works"))
-    assert found == {"result": {"run_id": "r", "count": 3}, "pushed": {"run_id": "r", "count": 3}}
-    assert "at work" in log
+def test_the_last_line_of_json_is_the_result_and_each_key_is_pushed(simple: dict[str, Any]) -> None:
+    assert simple["works"] == {"result": {"run_id": "r", "count": 3}, "pushed": {"run_id": "r", "count": 3}}
+    assert "at work" in simple["log"]
 
 
-def test_a_verb_that_fails_is_quoted_in_its_own_words(drive: Callable[..., Any]) -> None:
-    found, log = outcome(drive("fails", "1"))
+def test_a_verb_that_fails_is_quoted_in_its_own_words(simple: dict[str, Any]) -> None:
+    found = simple["fails"]
     assert found["error"] == "AirflowException"
     assert found["words"] == "`winback fails` ended with exit code 1. winback: it is broken\n  mend it"
-    assert "a line before" in log
+    assert "a line before" in simple["log"]
 
 
-@pytest.mark.parametrize(
-    ("code", "attempt", "retries", "error"),
-    [
-        ("1", 3, "", "AirflowException"),
-        ("1", 4, "", "AirflowFailException"),
-        ("75", 40, "", "AirflowException"),
-        ("75", 1, "0", "AirflowFailException"),
-    ],
-)
-def test_only_waiting_is_worth_many_tries(
-    drive: Callable[..., Any], code: str, attempt: int, retries: str, error: str
-) -> None:
-    found, _ = outcome(drive("fails", code, try_number=attempt, env={"WINBACK_RETRIES": retries}))
-    assert found["error"] == error
+def test_only_waiting_is_worth_many_tries(simple: dict[str, Any]) -> None:
+    assert simple["third"]["error"] == "AirflowException"
+    assert simple["fourth"]["error"] == "AirflowFailException"
+    assert simple["waits"]["error"] == "AirflowException"
+    assert simple["watched"]["error"] == "AirflowFailException", "a person at a terminal decides about another try"
 
 
-def test_a_verb_that_ends_without_json_is_an_error(drive: Callable[..., Any]) -> None:
-    found, _ = outcome(drive("mute"))
-    assert (found["error"], found["pushed"]) == ("AirflowFailException", {})
-    assert "no JSON object" in found["words"]
+def test_a_verb_that_ends_without_json_is_an_error(simple: dict[str, Any]) -> None:
+    assert (simple["mute"]["error"], simple["mute"]["pushed"]) == ("AirflowFailException", {})
+    assert "no JSON object" in simple["mute"]["words"]
 
 
-def test_a_verb_that_is_killed_fails_its_task(drive: Callable[..., Any]) -> None:
-    found, _ = outcome(drive("dies"))
-    assert (found["error"], "exit code -9" in found["words"]) == ("AirflowException", True)
+def test_a_verb_that_is_killed_fails_its_task(simple: dict[str, Any]) -> None:
+    assert (simple["dies"]["error"], "exit code -9" in simple["dies"]["words"]) == ("AirflowException", True)
 
 
-def test_a_verb_sees_nothing_of_airflows_own_configuration(drive: Callable[..., Any]) -> None:
-    found, _ = outcome(drive("environment", env={"AIRFLOW__CORE__FERNET_KEY": "x", "AIRFLOW_CTX_DAG_RUN_ID": "r"}))
-    names = found["result"]["names"]
+def test_a_verb_sees_nothing_of_airflows_own_configuration(simple: dict[str, Any]) -> None:
+    names = simple["environment"]["result"]["names"]
     assert [name for name in names if name.startswith("AIRFLOW__")] == []
     assert "AIRFLOW_CTX_DAG_RUN_ID" in names, "the run's name is who holds the run"
-    assert found["result"]["stdin"] == ""
+    assert simple["environment"]["result"]["stdin"] == ""
 
 
 @pytest.mark.parametrize("how", ["sleeps", "stubborn"])
-def test_a_task_that_is_killed_ends_its_verb_and_what_that_started(
-    drive: Callable[..., Any], tmp_path: Path, how: str
-) -> None:
-    process = drive(how, grace=1)
+def test_a_task_that_is_killed_ends_its_verb_and_what_that_started(tmp_path: Path, how: str) -> None:
+    process = start(tmp_path, {"how": how, "grace": 1})
     running = pids(tmp_path)
     process.send_signal(signal.SIGTERM)
-    found, _ = outcome(process)
-    assert found["error"] == "AirflowException"
+    found, _ = outcomes(process)
+    assert found[0]["error"] == "AirflowException"
     assert all_end(running)
 
 
-def test_a_task_that_takes_too_long_ends_its_verb(drive: Callable[..., Any], tmp_path: Path) -> None:
-    process = drive("sleeps", timeout=8)
+def test_a_task_that_takes_too_long_ends_its_verb(tmp_path: Path) -> None:
+    process = start(tmp_path, {"how": "sleeps", "timeout": 2})
     running = pids(tmp_path)
-    found, _ = outcome(process)
-    assert found["error"] == "AirflowTaskTimeout"
+    found, _ = outcomes(process)
+    assert found[0]["error"] == "AirflowTaskTimeout"
     assert all_end(running)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")
-def test_a_verb_does_not_outlive_a_task_process_that_was_shot(drive: Callable[..., Any], tmp_path: Path) -> None:
-    process = drive("sleeps")
+def test_a_verb_does_not_outlive_a_task_process_that_was_shot(tmp_path: Path) -> None:
+    process = start(tmp_path, {"how": "sleeps"})
     verb, child = pids(tmp_path)
     process.kill()
     process.communicate()
