@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -73,7 +76,13 @@ def order(connection: psycopg.Connection, order_id: str, contact_id: str, ordere
 def codes(connection: psycopg.Connection, promotion: str, count: int) -> None:
     """`count` codes in a promotion's pool, loaded long ago."""
     for number in range(1, count + 1):
-        insert(connection, "raw.coupon_codes", promotion=promotion, code=f"{promotion}-{number:03}", loaded_at=at("2016-01-01"))
+        insert(
+            connection,
+            "raw.coupon_codes",
+            promotion=promotion,
+            code=f"{promotion}-{number:03}",
+            loaded_at=at("2016-01-01"),
+        )
 
 
 def begin(
@@ -90,7 +99,9 @@ def begin(
         hashes[body["campaign"]] = dbt_definition.digest(body)
         _define(connection, hashes[body["campaign"]], "campaign", body)
         for template_hash in {step["template_hash"] for step in body["steps"]} - {None}:
-            connection.execute("insert into outbox.template (template_hash) values (%s) on conflict do nothing", [template_hash])
+            connection.execute(
+                "insert into outbox.template (template_hash) values (%s) on conflict do nothing", [template_hash]
+            )
     bundle = {"campaigns": hashes}
     _define(connection, dbt_definition.digest(bundle), "bundle", bundle)
     connection.execute("update outbox.run set state = 'abandoned' where state in ('building', 'built', 'validated')")
@@ -102,6 +113,7 @@ def begin(
     )  # fmt: skip
     for day, clock in zip(days, clocks, strict=True):
         insert(connection, "outbox.run_day", run_id=run_id, as_of=date.fromisoformat(day), clock=clock)
+    connection.commit()
     return run_id
 
 
@@ -113,53 +125,105 @@ def _define(connection: psycopg.Connection, digest: str, kind: str, body: Mappin
 
 
 def build(*arguments: str) -> list[str]:
-    """A day's build, quietly."""
-    return dbt.run([*dbt.BUILD, *arguments], progress=lambda line: None)
+    """A day's build without the reports, quietly."""
+    return dbt.run([*dbt.BUILD, "--exclude", "reports", *arguments], progress=lambda line: None)
+
+
+_FREEZE = (
+    """
+    insert into outbox.decision (run_id, as_of, contact_id, campaign, step, episode_on, due_on, mode, decision, reason,
+        reasons, variant, seen, definition_hash, archived_at)
+    select run_id, as_of, contact_id, campaign, step, episode_on, due_on, d.mode, decision, reason, reasons, variant,
+        seen, d.definition_hash, run.clock
+    from cohorts.fct_decisions d join outbox.run using (run_id) where run_id = %(run)s
+    """,
+    """
+    insert into outbox.coupon_grant (promotion, code, contact_id, campaign, episode_on, step, as_of, granted_at,
+        valid_until)
+    select promotion, code, contact_id, campaign, episode_on, step, as_of, run.clock, valid_until
+    from allocations.coupon_allocations join outbox.run using (run_id) where run_id = %(run)s
+    """,
+    """
+    insert into outbox.message (run_id, campaign, contact_id, episode_on, step, step_days, as_of, due_on, mode,
+        channels, template_hash, merge_fields, variant, offer, coupon_grant_id, tag, consent, definition_hash,
+        not_before, not_after, planned_at)
+    select r.run_id, r.campaign, r.contact_id, r.episode_on, r.step, r.step_days, r.as_of, r.due_on, r.mode,
+        r.channels, r.template_hash, r.merge_fields, r.variant, r.offer, g.id, r.tag, r.consent, r.definition_hash,
+        r.not_before, r.not_after, run.clock
+    from handoff.send_requests r join outbox.run using (run_id)
+    left join outbox.coupon_grant g on g.code = r.coupon_code and g.released_at is null
+    where r.run_id = %(run)s
+    """,
+    """
+    insert into outbox.contact_tag (contact_id, tag, added_at, caused_by)
+    select contact_id, tag, run.clock, run_id from handoff.tag_requests
+    join outbox.run using (run_id) where run_id = %(run)s and action = 'add'
+    """,
+)
 
 
 def enqueue(connection: psycopg.Connection, run_id: uuid.UUID, *, accepted: bool = True) -> None:
-    """Freezes what dbt proposed, as `winback enqueue` does, and (`accepted`) lets the provider take it at not_before."""
-    connection.execute(
-        """
-        insert into outbox.decision (run_id, as_of, contact_id, campaign, step, episode_on, due_on, mode, decision, reason,
-            reasons, variant, seen, definition_hash, archived_at)
-        select run_id, as_of, contact_id, campaign, step, episode_on, due_on, mode, decision, reason, reasons, variant, seen,
-            definition_hash, (select clock from outbox.run where run_id = %(run)s)
-        from cohorts.fct_decisions where run_id = %(run)s
-        """,
-        {"run": run_id},
-    )
-    connection.execute(
-        """
-        insert into outbox.coupon_grant (promotion, code, contact_id, campaign, episode_on, step, as_of, granted_at, valid_until)
-        select promotion, code, contact_id, campaign, episode_on, step, as_of,
-            (select clock from outbox.run where run_id = %(run)s), valid_until
-        from allocations.coupon_allocations where run_id = %(run)s
-        """,
-        {"run": run_id},
-    )
-    connection.execute(
-        """
-        insert into outbox.message (run_id, campaign, contact_id, episode_on, step, step_days, as_of, due_on, mode, channels,
-            template_hash, merge_fields, variant, offer, coupon_grant_id, tag, consent, definition_hash, not_before, not_after,
-            planned_at)
-        select r.run_id, r.campaign, r.contact_id, r.episode_on, r.step, r.step_days, r.as_of, r.due_on, r.mode, r.channels,
-            r.template_hash, r.merge_fields, r.variant, r.offer, g.id, r.tag, r.consent, r.definition_hash, r.not_before,
-            r.not_after, (select clock from outbox.run where run_id = %(run)s)
-        from handoff.send_requests r left join outbox.coupon_grant g on g.code = r.coupon_code and g.released_at is null
-        where r.run_id = %(run)s
-        """,
-        {"run": run_id},
-    )
+    """Freezes what dbt proposed, as `winback enqueue` does; `accepted`: the providers take it at not_before."""
+    for statement in _FREEZE:
+        connection.execute(statement, {"run": run_id})  # type: ignore[arg-type]
     for state in ("built", "validated", "enqueued"):
         connection.execute("update outbox.run set state = %s where run_id = %s", [state, run_id])
     if accepted:
-        connection.execute("update outbox.message set state = 'sending' where run_id = %s", [run_id])
-        connection.execute(
-            "update outbox.message set state = 'accepted', accepted_at = not_before, accepted_channel = channels[1]"
-            " where run_id = %s",
-            [run_id],
+        accept(connection, run_id)
+    connection.commit()
+
+
+def accept(connection: psycopg.Connection, run_id: uuid.UUID) -> None:
+    """Every message of the run is accepted, at its not_before and through its first channel."""
+    connection.execute("update outbox.message set state = 'sending' where run_id = %s", [run_id])
+    connection.execute(
+        "update outbox.message set state = 'accepted', accepted_at = not_before, accepted_channel = channels[1]"
+        " where run_id = %s",
+        [run_id],
+    )
+
+
+def opens(connection: psycopg.Connection, contact_id: str, step: str, when: datetime, **changes: Any) -> None:
+    """The contact opens the message of a step."""
+    row = connection.execute(
+        "select id, channels[1] from outbox.message where contact_id = %s and step = %s", [contact_id, step]
+    ).fetchone()
+    assert row is not None
+    values = {
+        "event_key": uuid.uuid4().hex,
+        "call_id": uuid.uuid4(),
+        "provider": "sandbox",
+        "channel": row[1],
+        "message_id": row[0],
+        "kind": "opened",
+        "is_machine": False,
+        "occurred_at": when,
+        "received_at": when,
+    }
+    insert(connection, "events.engagement_event", **(values | changes))
+
+
+@contextmanager
+def database(server: str, template: str) -> Iterator[str]:
+    """The URL of a database of its own, migrated, for the tests of one module; WINBACK_DATABASE_URL meanwhile."""
+    name = f"winback_dbt_{uuid.uuid4().hex[:12]}"
+    url = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    before = os.environ.get("WINBACK_DATABASE_URL")
+    with psycopg.connect(urlunsplit(urlsplit(server)._replace(path="/postgres")), autocommit=True) as admin:
+        admin.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))
+        # A clone has everything of its template but the privileges on the database itself (0001_roles.sql).
+        admin.execute(
+            sql.SQL("grant create, connect, temporary on database {} to winback_dbt").format(sql.Identifier(name))
         )
+        os.environ["WINBACK_DATABASE_URL"] = url
+        try:
+            yield url
+        finally:
+            if before is None:
+                del os.environ["WINBACK_DATABASE_URL"]
+            else:
+                os.environ["WINBACK_DATABASE_URL"] = before
+            admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
 def rows(query: str, *parameters: Any) -> list[tuple[Any, ...]]:

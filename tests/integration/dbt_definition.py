@@ -94,7 +94,8 @@ def reactivation(**changes: Any) -> dict[str, Any]:
         promotions={},
         steps=[
             step("first_email", 1, after_days=90),
-            step("second_email", 2, trigger="event", after_step="first_email", event="accepted", wait_days=4, step_days=94),
+            step("second_email", 2, trigger="event", after_step="first_email", event="accepted", wait_days=4,
+                 step_days=94),
             step("tag", 3, trigger="event", after_step="first_email", event="accepted", wait_days=7, step_days=97,
                  channels=[], requires=[], template=None, template_hash=None,
                  tag="customer_not-active_after-reactivation"),
