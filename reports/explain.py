@@ -80,7 +80,11 @@ def explain(contact_id: str, as_of: date | None = None, campaign: str | None = N
             if campaign is None or row["campaign"] in (None, campaign)
         ]
         decisions = [row for row in timeline if row["kind"] == "decision" and row["as_of"] == day]
-        notes = [] if decisions else _why_nothing(connection, contact_id, day, run, days)
+        notes = (
+            []
+            if decisions
+            else [*_why_nothing(connection, contact_id, day, run, days), *_decided_before(timeline, day)]
+        )
         start = min((row["happened_at"] for row in decisions), default=_start(connection, day, timezone))
         clock = ask.clock(connection)["reporting_at"]
     earlier = [row for row in timeline if row["happened_at"] < start]
@@ -92,8 +96,8 @@ def explain(contact_id: str, as_of: date | None = None, campaign: str | None = N
         heading=long_day(day),
         verdicts=[_verdict(row, timezone) for row in decisions],
         notes=notes,
-        before=[_line(row, timezone) for row in earlier[-HINDSIGHT:]],
-        after=[_line(row, timezone) for row in later],
+        before=_lines(earlier, timezone)[-HINDSIGHT:],
+        after=_lines(later, timezone),
         counted_up_to=moment(clock, timezone),
         decisions=len(decisions),
         messages=len({row["message_id"] for row in timeline if row["as_of"] == day and row["message_id"]}),
@@ -152,6 +156,16 @@ def _why_no_decision(day: date, run: Row | None, days: Sequence[Row]) -> str:
     return "They were not due for any step on that day, so nothing was decided about them."
 
 
+def _decided_before(timeline: Sequence[Row], day: date) -> list[str]:
+    earlier = [row for row in timeline if row["kind"] == "decision" and row["as_of"] < day]
+    if not earlier:
+        return []
+    last = earlier[-1]
+    return [
+        f"The last decision about them before was of {short_day(last['as_of'])}, on {last['step']}: {story.decision(last)}."
+    ]
+
+
 def _zone(run: Row | None) -> str:
     return str(run["timezone"]) if run else "UTC"
 
@@ -181,8 +195,12 @@ def _verdict(row: Row, timezone: str) -> Verdict:
     )
 
 
-def _line(row: Row, timezone: str) -> Line:
-    return Line(moment(row["happened_at"], timezone), story.sentence(row, timezone))
+def _lines(rows: Sequence[Row], timezone: str) -> list[Line]:
+    """The rows as lines; what a provider reports twice in a row is told once."""
+    lines = [Line(moment(row["happened_at"], timezone), story.sentence(row, timezone)) for row in rows]
+    return [
+        line for line, before in zip(lines, [None, *lines], strict=False) if before is None or line.what != before.what
+    ]
 
 
 def _describe(person: Row) -> str:

@@ -57,8 +57,8 @@ def publish(choice: Choice, folder: Path, links: render.Links) -> Published:
             first = newest - timedelta(days=DAYS_SHOWN - 1)
         within = read.runs(connection, first, last)
         chosen = _choose(connection, choice, within)
-        numbers = {run["run_id"]: read.page(connection, [run], one_run=True) for run in chosen}
-        over_days = read.page(connection, within, one_run=False)
+        numbers = {run["run_id"]: read.page(connection, [run]) for run in chosen}
+        over_days = read.page(connection, within)
     written: dict[uuid.UUID, Path] = {}
     for run in chosen:
         path = folder / render.file_name(run)

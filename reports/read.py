@@ -133,15 +133,11 @@ def run(connection: psycopg.Connection[Any], run_id: uuid.UUID) -> Row:
     return row
 
 
-def page(connection: psycopg.Connection[Any], chosen: Sequence[Row], *, one_run: bool) -> Page:
-    """The numbers of these runs together; `one_run`: of the one run by itself, as it decided.
-
-    Over several days a day that was run twice counts once.
-    """
+def page(connection: psycopg.Connection[Any], chosen: Sequence[Row]) -> Page:
+    """The numbers of these runs together. A person's step counts once, by the last decision on it."""
     days = [day for row in chosen for day in (row["first_as_of"], row["last_as_of"]) if day is not None]
     first, last = (min(days), max(days)) if days else (date.min, date.min)
     ids = [row["run_id"] for row in chosen]
-    only = ids[0] if one_run else None
     ask = queries()
     return Page(
         clock=ask.clock(connection)["reporting_at"],
@@ -149,10 +145,10 @@ def page(connection: psycopg.Connection[Any], chosen: Sequence[Row], *, one_run:
         first=first,
         last=last,
         steps=list(ask.steps(connection, runs=ids)),
-        headline=ask.headline(connection, runs=ids, run_id=only),
+        headline=ask.headline(connection, runs=ids),
         revenue=list(ask.revenue(connection, runs=ids)),
-        stages=list(ask.stages(connection, runs=ids, run_id=only)),
-        left_out=list(ask.left_out(connection, runs=ids, run_id=only)),
+        stages=list(ask.stages(connection, runs=ids)),
+        left_out=list(ask.left_out(connection, runs=ids)),
         sends=list(ask.sends(connection, runs=ids)),
         engagement=list(ask.engagement(connection, runs=ids)),
         returns=list(ask.returns(connection, runs=ids)),

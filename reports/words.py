@@ -114,6 +114,12 @@ REASONS: Mapping[str, Reason] = {
     "failed": Reason("Refused without a reason", "The provider refused the message and gave no code."),
     "http_400": Reason("Refused as malformed", "The provider did not take this recipient or this content (400)."),
     "http_413": Reason("Refused as too large", "The provider did not take the message because of its size (413)."),
+    "http_404": Reason(
+        "Browser no longer subscribed", "The push service (404) knows the subscription no more. It is not tried again."
+    ),
+    "http_410": Reason(
+        "Browser no longer subscribed", "The push service (410) has ended the subscription. It is not tried again."
+    ),
     "lease_expired": Reason(
         "Worker went silent", "The process that was sending died; whether the message left is not known."
     ),

@@ -29,8 +29,8 @@ inner join reports.rpt_runs as runs on runs.bundle_hash = steps.bundle_hash
 where runs.run_id = any(:runs)
 order by priority, campaign, position, step, runs.created_at desc;
 
--- name: headline(runs, run_id)^
--- What a marketer asks first. People are counted once each, however many messages they had.
+-- name: headline(runs)^
+-- What a marketer asks first. People are counted once each, however many messages they had; a person's step once, by its last decision.
 with messages as (
     select
         count(distinct contact_id) filter (where is_reached) as people_reached,
@@ -54,21 +54,24 @@ orders as (
 ),
 
 decisions as (
+    select distinct on (campaign, step, contact_id, episode_on) *
+    from reports.rpt_decisions
+    where run_id = any(:runs)
+    order by campaign, step, contact_id, episode_on, decision = 'send' desc, as_of desc, archived_at desc
+),
+
+decided as (
     select
-        coalesce(sum(counted), 0)::bigint as evaluated,
-        coalesce(sum(counted) filter (where decision = 'send'), 0)::bigint as send,
-        coalesce(sum(counted) filter (where decision = 'send' and mode = 'shadow'), 0)::bigint as shadow,
-        coalesce(sum(counted) filter (where decision = 'hold'), 0)::bigint as hold,
-        coalesce(sum(counted) filter (where decision = 'skip'), 0)::bigint as skip,
-        coalesce(sum(counted) filter (where decision = 'holdout'), 0)::bigint as holdout
-    from (
-        select *, case when :run_id::uuid is null then standing_contacts else contacts end as counted
-        from reports.rpt_run_funnel
-        where run_id = any(:runs)
-    ) as funnel
+        count(*) as evaluated,
+        count(*) filter (where decision = 'send') as send,
+        count(*) filter (where decision = 'send' and mode = 'shadow') as shadow,
+        count(*) filter (where decision = 'hold') as hold,
+        count(*) filter (where decision = 'skip') as skip,
+        count(*) filter (where decision = 'holdout') as holdout
+    from decisions
 )
 
-select * from messages cross join orders cross join decisions;
+select * from messages cross join orders cross join decided;
 
 -- name: revenue(runs)
 -- Orders and revenue by currency: never added up across them.
@@ -84,17 +87,20 @@ where run_id = any(:runs)
 group by currency
 order by orders desc, currency;
 
--- name: stages(run_id, runs)
+-- name: stages(runs)
 -- The way from everybody looked at to who came back; a share only where its base is big enough to mean something.
-with decided as (
+with decisions as (
+    select distinct on (campaign, step, contact_id, episode_on) *
+    from reports.rpt_decisions
+    where run_id = any(:runs)
+    order by campaign, step, contact_id, episode_on, decision = 'send' desc, as_of desc, archived_at desc
+),
+
+decided as (
     select
-        coalesce(sum(counted), 0)::bigint as evaluated,
-        coalesce(sum(counted) filter (where decision = 'send'), 0)::bigint as send
-    from (
-        select decision, case when :run_id::uuid is null then standing_contacts else contacts end as counted
-        from reports.rpt_run_funnel
-        where run_id = any(:runs)
-    ) as funnel
+        count(*) as evaluated,
+        count(*) filter (where decision = 'send') as send
+    from decisions
 ),
 
 sent as (
@@ -139,17 +145,24 @@ select
 from stages
 order by position;
 
--- name: left_out(run_id, runs)
+-- name: left_out(runs)
 -- Everyone who was not written to, by reason: decided so, stopped at the last moment, or refused by the provider.
-with decided as (
+with decisions as (
+    select distinct on (campaign, step, contact_id, episode_on) *
+    from reports.rpt_decisions
+    where run_id = any(:runs)
+    order by campaign, step, contact_id, episode_on, decision = 'send' desc, as_of desc, archived_at desc
+),
+
+decided as (
     select
         decision as kind,
         reason,
         campaign,
         step,
-        sum(case when :run_id::uuid is null then standing_contacts else contacts end)::bigint as contacts
-    from reports.rpt_run_funnel
-    where run_id = any(:runs) and decision <> 'send'
+        count(*) as contacts
+    from decisions
+    where decision <> 'send'
     group by decision, reason, campaign, step
 ),
 
@@ -178,7 +191,7 @@ refused as (
 ),
 
 everyone as (
-    select * from decided where contacts > 0
+    select * from decided
     union all
     select * from stopped
     union all

@@ -240,5 +240,5 @@ def test_the_verb_prints_a_summary_and_one_line_of_json(week: Story, tmp_path: P
 
 def test_a_page_over_days_still_counts_up_to_the_clock(week: Story) -> None:
     with read.analyst() as connection:
-        page = read.page(connection, read.runs(connection), one_run=False)
+        page = read.page(connection, read.runs(connection))
     assert page.clock == at(8, 5)

@@ -1,10 +1,10 @@
--- The sample data holds its own future, and so will a backfill: nothing after this instant has happened yet.
+-- The sample data holds its own future, and so will a backfill: nothing after this instant has happened yet. The ledger's own times
+-- alone, for they are in the runs' clock; providers date their events as they like.
 with final as (
     select greatest(
         (select max(clock) from {{ source('outbox', 'run_day') }}),
         (select max(accepted_at) from {{ source('outbox', 'message') }}),
-        (select max(occurred_at) from {{ source('events', 'delivery_event') }}),
-        (select max(occurred_at) from {{ source('events', 'engagement_event') }})
+        (select max(closed_at) from {{ source('outbox', 'message') }})
     ) as reporting_at
 )
 
