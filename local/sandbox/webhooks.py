@@ -94,7 +94,8 @@ class Webhooks:
         for event in due:
             self._remember(event)
         unreported = self._core.events_url is None
-        rest, shown = [], []
+        rest: list[sqlite3.Row] = []
+        shown: list[sqlite3.Row] = []
         for event in due:
             (shown if event["route"] == "shown" or (unreported and not event["url"]) else rest).append(event)
         self._taken(shown)
