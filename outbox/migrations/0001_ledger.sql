@@ -147,7 +147,7 @@ create table outbox.message (
     ) where (state not in ('skipped', 'expired', 'rejected'))
 );
 create index message_due on outbox.message (not_before, id) where state = 'planned';
-create index message_open on outbox.message (state) where state in ('sending', 'in_doubt');
+create index message_open on outbox.message (contact_id) where state in ('sending', 'in_doubt');
 create index message_contact on outbox.message (contact_id, accepted_at);
 create index message_run on outbox.message (run_id);
 create unique index message_grant on outbox.message (coupon_grant_id) where coupon_grant_id is not null;

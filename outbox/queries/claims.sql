@@ -39,7 +39,9 @@ select pg_advisory_xact_lock(:lock, person.key)
 from (
     select distinct hashtext(known.word) as key
     from outbox.message m
-    left join handoff.recipients r using (contact_id)
+    left join lateral (
+        select * from handoff.recipients listed where listed.contact_id = m.contact_id offset 0
+    ) as r on true
     cross join lateral (values
         (lower(r.email)), (r.phone), (case when r.email is null and r.phone is null then m.contact_id end)
     ) as known (word)
@@ -50,13 +52,16 @@ from (
 -- name: judge_and_open(ids, channel, clock, zone, send_at, opens, closes, per_day, per_7_days, worker, lease)
 -- Looks at each message again; closes, defers or moves on those that may not go now, and opens an attempt for the others.
 -- One row a message: its verdict and, for an opened one, where it goes. Addresses leave here for the sender and are kept nowhere.
+-- offset 0 keeps each look-up of a contact one look-up: otherwise the planner may work through all of them to find a hundred.
 with candidate as materialized (
     select m.id, m.contact_id, m.channels, m.channel_no, m.not_before, m.not_after, m.reason, m.consent, m.coupon_grant_id,
         r.first_name, r.email, r.phone, r.email_hash, r.phone_hash, r.subscriptions,
         outbox.zones_of(r.timezone, r.country, :zone::text) as zones,
         coalesce((select z.zone from outbox.time_zone z where z.zone = r.timezone), :zone::text) as own_zone
     from outbox.message m
-    left join handoff.recipients r using (contact_id)
+    left join lateral (
+        select * from handoff.recipients listed where listed.contact_id = m.contact_id offset 0
+    ) as r on true
     where m.id = any(:ids::uuid[])
 ),
 -- What sources say now. In a simulation, what lies after the clock has not happened yet, and what has ended by then is over.
@@ -122,9 +127,14 @@ blocked as (
 touched as (
     select c.id, array_agg((t.sent_at at time zone c.own_zone)::date order by t.sent_at desc) as days
     from candidate c
-    join handoff.marketing_touches t on t.contact_id = c.contact_id
-    where t.sent_at >= ((:clock::timestamptz at time zone c.own_zone)::date - 6)::timestamp at time zone c.own_zone
-        and t.sent_at < ((:clock::timestamptz at time zone c.own_zone)::date + 1)::timestamp at time zone c.own_zone
+    cross join lateral (
+        select listed.sent_at
+        from handoff.marketing_touches listed
+        where listed.contact_id = c.contact_id
+            and listed.sent_at >= ((:clock::timestamptz at time zone c.own_zone)::date - 6)::timestamp at time zone c.own_zone
+            and listed.sent_at < ((:clock::timestamptz at time zone c.own_zone)::date + 1)::timestamp at time zone c.own_zone
+        offset 0
+    ) as t
     group by c.id
 ),
 -- The caps' next free day: tomorrow where today is full, otherwise a week after the touch that fills the seven days.
