@@ -1,0 +1,241 @@
+"""What enqueue and the claim read: requests with their times and fields, live views on the sources, privileges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.integration import dbt_definition
+from tests.integration.dbt_days import (
+    NEW_YORK,
+    at,
+    begin,
+    build,
+    codes,
+    contact,
+    database,
+    enqueue,
+    insert,
+    order,
+    rows,
+)
+from warehouse.connect import Role, connect
+
+pytestmark = pytest.mark.slow
+
+HAWAII = "Pacific/Honolulu"
+
+
+@pytest.fixture(scope="module")
+def handoff(postgres: str, template_database: str) -> Iterator[dict[str, Any]]:
+    """One day, built and enqueued, nothing sent yet. `requests`: (contact, step) -> row of send_requests."""
+    with database(postgres, template_database), connect(Role.OWNER) as connection:
+        connection.autocommit = True
+        for contact_id, changes in {
+            "here": {},
+            "far": {"timezone": HAWAII},
+            "nowhere": {"timezone": None},
+            "texted": {"phone": "+12125550101", "consent_sms": True, "consent_sms_at": at("2016-01-01")},
+            "mailed": {"phone": "+12125550102"},
+            "twin_a": {"email": "twins@example.com"},
+        }.items():
+            contact(connection, contact_id, **changes)
+        for contact_id, ordered_at in {
+            "here": at("2017-09-01"),
+            "far": at("2017-09-01"),
+            "nowhere": at("2017-08-31"),
+            "texted": at("2017-08-02"),
+            "mailed": at("2017-08-02"),
+            "twin_a": at("2017-09-01"),
+        }.items():
+            order(connection, f"o-{contact_id}", contact_id, ordered_at)
+        codes(connection, "winback_discount10", 2)
+        early = dbt_definition.winback(send_at="08:00")
+        told = {"run": begin(connection, "2017-10-01", definitions=[early])}
+        build()
+        with psycopg.connect(connection.info.dsn, password=connection.info.password) as reader:
+            reader.row_factory = psycopg.rows.dict_row
+            told["requests"] = {
+                (row["contact_id"], row["step"]): row
+                for row in reader.execute("select * from handoff.send_requests").fetchall()
+            }
+        enqueue(connection, told["run"], accepted=False)
+        yield told
+
+
+def test_a_message_waits_for_the_send_hour_in_its_own_zone(handoff: dict[str, Any]) -> None:
+    requests = handoff["requests"]
+    assert requests["here", "day30"]["not_before"] == at("2017-10-01", "08:00")
+    assert requests["far", "day30"]["not_before"] == at("2017-10-01", "08:00", HAWAII)
+    assert requests["nowhere", "day30"]["not_before"] == at("2017-10-01", "08:00", NEW_YORK)
+
+
+def test_a_text_waits_for_its_hours(handoff: dict[str, Any]) -> None:
+    assert handoff["requests"]["texted", "day60"]["not_before"] == at("2017-10-01", "09:00")
+
+
+def test_a_message_ends_with_the_last_day_it_may_be_late(handoff: dict[str, Any]) -> None:
+    requests = handoff["requests"]
+    assert requests["here", "day30"]["not_after"] == at("2017-10-05", "00:00")
+    assert requests["nowhere", "day30"]["not_after"] == at("2017-10-04", "00:00")
+
+
+def test_only_channels_that_can_reach_the_contact_are_asked_for(handoff: dict[str, Any]) -> None:
+    assert handoff["requests"]["texted", "day60"]["channels"] == ["sms", "email"]
+    assert handoff["requests"]["mailed", "day60"]["channels"] == ["email"]
+
+
+def test_the_consent_relied_on_goes_with_the_request(handoff: dict[str, Any]) -> None:
+    consent = handoff["requests"]["texted", "day60"]["consent"]
+    assert set(consent) == {"email", "sms"}
+    assert consent["email"]["source"] == "signup"
+    assert consent["email"]["text_version"] == "v1"
+
+
+def test_the_merge_fields_say_when_and_with_which_code(handoff: dict[str, Any]) -> None:
+    fields = handoff["requests"]["texted", "day60"]["merge_fields"]
+    assert fields["last_purchase_on"] == "August 2"
+    assert fields["days_away"] == "60"
+    assert fields["offer_ends_on"] == "October 15"
+    assert fields["coupon_code"] == handoff["requests"]["texted", "day60"]["coupon_code"]
+    assert fields["shop_name"] == "Riverside Market"
+
+
+def test_the_checksum_of_the_hand_off_changes_with_any_row(handoff: dict[str, Any]) -> None:
+    query = "select request_count, request_checksum, target from handoff.handoff_totals"
+    ((count, before, target),) = rows(query)
+    assert (count, target) == (6, "prod")
+    with connect(Role.OWNER) as connection:
+        connection.execute(
+            "update handoff.send_requests set not_after = not_after + interval '1 second' where step = 'day60'"
+        )
+        ((_, changed, _),) = connection.execute(query).fetchall()
+        connection.rollback()
+    assert before != changed
+
+
+def stops(contact_id: str, until: str = "2017-10-01") -> set[tuple[str | None, str]]:
+    """(channel, reason) of what stops the contact's messages at 10:00 of a day."""
+    return set(
+        rows(
+            "select s.channel, s.reason from handoff.send_stops s join outbox.message m on m.id = s.message_id"
+            " where m.contact_id = %s and (s.happened_at is null or s.happened_at <= %s)"
+            " and (s.ends_at is null or s.ends_at > %s)",
+            contact_id,
+            at(until, "10:00"),
+            at(until, "10:00"),
+        )
+    )
+
+
+def test_nothing_stops_a_message_to_whom_nothing_happened(handoff: dict[str, Any]) -> None:
+    assert stops("here") == set()
+    assert stops("texted") == set()
+
+
+def test_a_purchase_by_any_contact_of_the_person_stops_the_message_from_then_on(handoff: dict[str, Any]) -> None:
+    with connect(Role.OWNER) as connection:
+        contact(connection, "twin_b", email="TWINS@example.com")
+        order(connection, "o-after", "twin_b", at("2017-10-01", "11:00"))
+    assert stops("twin_a") == set()
+    assert stops("twin_a", "2017-10-02") == {(None, "purchased_since")}
+
+
+def test_consent_taken_back_stops_the_message(handoff: dict[str, Any]) -> None:
+    with connect(Role.OWNER) as connection:
+        connection.execute(
+            "update raw.contacts set consent_sms = false, consent_email = null where contact_id = 'texted'"
+        )
+    assert stops("texted") == {("sms", "no_sms_consent"), (None, "no_email_consent")}
+
+
+def test_a_pause_stops_the_message_until_it_is_over(handoff: dict[str, Any]) -> None:
+    with connect(Role.OWNER) as connection:
+        connection.execute(
+            "insert into events.preference"
+            " (event_key, message_id, channel, kind, until, source, occurred_at, received_at)"
+            " select 'pause', id, 'email', 'paused', %s, 'preference_page', %s, %s from outbox.message"
+            " where contact_id = 'far'",
+            [at("2017-10-02", "00:00"), at("2017-10-01", "09:00"), at("2017-10-01", "09:00")],
+        )
+    assert stops("far") == {(None, "suppressed")}
+    assert stops("far", "2017-10-02") == set()
+
+
+def test_an_address_that_went_bad_stops_the_message(handoff: dict[str, Any]) -> None:
+    with connect(Role.OWNER) as connection:
+        connection.execute("update raw.contacts set email = 'no longer an address' where contact_id = 'mailed'")
+    assert ("email", "invalid_address") in stops("mailed")
+
+
+def test_recipients_hold_well_formed_addresses_only(handoff: dict[str, Any]) -> None:
+    with connect(Role.OWNER) as connection:
+        contact(connection, "odd", email="  Odd@Example.com ", phone="212-555-0101", timezone="Mars/Olympus")
+        for number in (1, 2):
+            insert(
+                connection, "raw.web_push_subscriptions", endpoint=f"https://push.example.com/{number}",
+                contact_id="odd", p256dh="k", auth="a", subscribed_at=at(f"2017-01-0{number}"),
+            )  # fmt: skip
+    with connect(Role.SENDER) as connection:
+        row = connection.execute(
+            "select email, phone, timezone, subscriptions from handoff.recipients where contact_id = 'odd'"
+        ).fetchone()
+    assert row is not None
+    assert row[:3] == ("Odd@Example.com", None, None)
+    assert [subscription["endpoint"] for subscription in row[3]] == [
+        "https://push.example.com/2",
+        "https://push.example.com/1",
+    ]
+
+
+def test_a_touch_counts_for_every_contact_of_the_person(handoff: dict[str, Any]) -> None:
+    with connect(Role.OWNER) as connection:
+        insert(
+            connection, "raw.campaign_sends", contact_id="twin_c", campaign="newsletter", channel="email",
+            sent_at=at("2017-10-01"),
+        )  # fmt: skip
+        contact(connection, "twin_c", email="twins@example.com")
+    assert rows("select source from handoff.marketing_touches where contact_id = 'twin_a'") == [("newsletter",)]
+
+
+@pytest.mark.parametrize(
+    ("role", "relation", "allowed"),
+    [
+        (Role.SENDER, "handoff.recipients", True),
+        (Role.SENDER, "handoff.send_requests", True),
+        (Role.SENDER, "allocations.coupon_allocations", True),
+        (Role.SENDER, "cohorts.fct_decisions", True),
+        (Role.SENDER, "cohorts.dormant_at_30", False),
+        (Role.ANALYST, "cohorts.dormant_at_30", True),
+        (Role.ANALYST, "customers.fct_purchases", True),
+        (Role.ANALYST, "history.consents", True),
+        (Role.ANALYST, "handoff.send_requests", True),
+        (Role.ANALYST, "handoff.recipients", False),
+        (Role.ANALYST, "staging.stg_raw__contacts", False),
+        (Role.ANALYST, "staging.stg_raw__web_push_subscriptions", False),
+        (Role.WEBHOOK, "handoff.send_requests", False),
+    ],
+)
+def test_each_role_reads_what_it_needs_and_no_address_it_does_not(
+    handoff: dict[str, Any], role: Role, relation: str, *, allowed: bool
+) -> None:
+    with connect(role) as connection:
+        try:
+            connection.execute(f"select * from {relation} limit 1")  # type: ignore[arg-type]  # noqa: S608
+        except psycopg.errors.InsufficientPrivilege:
+            assert not allowed
+        else:
+            assert allowed
+
+
+def test_no_build_takes_a_live_view_from_under_the_claim(handoff: dict[str, Any]) -> None:
+    query = (
+        "select relname, oid from pg_class"
+        " where relname in ('send_stops', 'recipients', 'marketing_touches') order by 1"
+    )
+    before = rows(query)
+    build("--select", "staging", "handoff.send_stops", "handoff.recipients", "handoff.marketing_touches")
+    assert rows(query) == before
