@@ -13,7 +13,7 @@ select 1 from {batch} as decided
 where decided.definition_hash is distinct from :definition_hash or decided.as_of <> all(:days)
 
 -- name: cohorts_are_decided
--- Everyone who has gone quiet for 30, 60 or 90 days today is decided for the steps of that day.
+-- Everyone who has gone quiet for 30, 60 or 90 days today is decided for the steps of that day, now or by an earlier run.
 with quiet as (
     select 30 as days_away, as_of, contact_id from cohorts.dormant_at_30 where as_of = any(:days)
     union all
@@ -26,7 +26,15 @@ select 1 from quiet
 inner join jsonb_to_recordset(:steps) as step (key text, after_days integer) on step.after_days = quiet.days_away
 left join {batch} as decided
     on decided.contact_id = quiet.contact_id and decided.step = step.key and decided.as_of = quiet.as_of
-where :counts_purchases and decided.contact_id is null
+where :counts_purchases
+    and decided.contact_id is null
+    and not exists (
+        select from outbox.decision as earlier
+        where earlier.contact_id = quiet.contact_id
+            and earlier.campaign = :campaign
+            and earlier.step = step.key
+            and earlier.due_on = quiet.as_of
+    )
 
 -- name: each_send_has_its_request
 -- Each decision to send, outside shadow mode, has one request.

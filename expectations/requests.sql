@@ -1,5 +1,6 @@
 -- Rules on handoff.send_requests. {batch} is one campaign's rows of it; a rule fails when its query returns a row.
 -- A row is the number 1: nothing about a person leaves the database. :names are filled in by suites.py.
+-- handoff.recipients hashes addresses as it is read: it is looked up request by request (offset 0), never joined whole.
 
 -- name: only_this_run
 -- Every request belongs to this run, one of its days, and the definition it went by.
@@ -66,7 +67,9 @@ where contact.contact_id is null
 -- name: nobody_suppressed
 -- No channel of a request leads to an address that was suppressed by the run's clock.
 select 1 from {batch} as request
-inner join handoff.recipients as recipient on recipient.contact_id = request.contact_id
+cross join lateral (
+    select * from handoff.recipients as listed where listed.contact_id = request.contact_id offset 0
+) as recipient
 inner join outbox.suppression as suppression
     on suppression.channel = any(request.channels)
     and suppression.address_hash
@@ -95,7 +98,9 @@ where preference.channel = any(request.channels)
 -- name: address_for_each_channel
 -- Each channel of a request has a usable address.
 select 1 from {batch} as request
-left join handoff.recipients as recipient on recipient.contact_id = request.contact_id
+left join lateral (
+    select * from handoff.recipients as listed where listed.contact_id = request.contact_id offset 0
+) as recipient on true
 where ('email' = any(request.channels) and recipient.email is null)
     or ('sms' = any(request.channels) and recipient.phone is null)
     or ('webpush' = any(request.channels) and coalesce(jsonb_array_length(recipient.subscriptions), 0) = 0)
@@ -111,7 +116,9 @@ with address as (
         request.step,
         spelled.key
     from handoff.send_requests as request
-    left join handoff.recipients as recipient on recipient.contact_id = request.contact_id
+    left join lateral (
+        select * from handoff.recipients as listed where listed.contact_id = request.contact_id offset 0
+    ) as recipient on true
     cross join lateral (
         values ('contact ' || request.contact_id),
             ('email ' || encode(recipient.email_hash, 'hex')),
@@ -203,6 +210,8 @@ where variable.name <> all(:filled_in_later)
 -- name: no_address_in_merge_fields
 -- What is stored with a message holds nobody's e-mail address or phone.
 select 1 from {batch} as request
-inner join handoff.recipients as recipient on recipient.contact_id = request.contact_id
+cross join lateral (
+    select * from handoff.recipients as listed where listed.contact_id = request.contact_id offset 0
+) as recipient
 where position(lower(recipient.email) in lower(request.merge_fields::text)) > 0
     or position(recipient.phone in request.merge_fields::text) > 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -14,10 +16,22 @@ from tests.integration.gate_day import CLOCK, DAY, LONG_AGO, SEND_AT, Built, bui
 from warehouse.connect import Role, connect
 
 
+@pytest.fixture(scope="module")
+def shared(postgres: str, template_database: str) -> Iterator[Built]:
+    """One database with the day in it: no test here commits anything."""
+    name = f"winback_test_{uuid.uuid4().hex[:12]}"
+    url = urlsplit(postgres)
+    with psycopg.connect(urlunsplit(url._replace(path="/postgres")), autocommit=True) as admin:
+        admin.execute(f"create database {name} template {template_database}")
+        with connect(Role.OWNER, url=urlunsplit(url._replace(path=f"/{name}"))) as owner:
+            yield build(owner)
+        admin.execute(f"drop database {name} with (force)")
+
+
 @pytest.fixture
-def built(warehouse: str) -> Iterator[Built]:
-    with connect(Role.OWNER) as owner:
-        yield build(owner)
+def built(shared: Built) -> Iterator[Built]:
+    yield replace(shared)
+    shared.owner.rollback()
 
 
 def broken(it: Built, *, live: bool = True) -> set[str]:
@@ -200,6 +214,20 @@ def test_too_many_decisions_are_noticed_as_well_as_too_few(built: Built) -> None
     for number in range(30):
         built.decide(f"ghost{number}", "day30", 30, decision="skip", reason="no_email_consent")
     assert "volume_day30" in broken(built)
+
+
+def test_a_day_that_is_run_again_counts_what_was_decided_before(built: Built) -> None:
+    for number in range(30):
+        built.contact(f"before{number}")
+        built.quiet(f"before{number}", 30)
+    assert {"volume_day30", "cohorts_are_decided"} <= broken(built)
+    built.owner.execute(
+        "insert into outbox.decision (run_id, as_of, contact_id, campaign, step, episode_on, due_on, mode, decision,"
+        " reason, definition_hash, archived_at) select %s, %s, contact_id, 'winback', 'day30', %s, %s, 'live', 'skip',"
+        " 'no_email_consent', %s, now() from raw.contacts where contact_id like 'before%%'",
+        [built.run_id, DAY, DAY - timedelta(days=30), DAY, built.definition_hash],
+    )
+    assert broken(built) == set()
 
 
 def test_who_bought_again_is_not_expected(built: Built) -> None:
