@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 import pytest
 
 from expectations import suites, volume
