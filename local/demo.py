@@ -29,7 +29,7 @@ from warehouse.errors import Misconfigured, WinbackError
 FIRST_DAY, DRY_DAY, REFILLED_DAY, LAST_DAY = date(2017, 10, 1), date(2017, 10, 3), date(2017, 10, 4), date(2017, 10, 6)
 EVENING = f"{DRY_DAY}T22:00:00"
 """Simulated, UTC: what people do between the two runs."""
-SMALL_POOL = 9
+SMALL_POOL = 22
 """Codes of winback_discount10 at the start: fewer than the first three days ask for."""
 REFILL = 200
 

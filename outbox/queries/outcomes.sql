@@ -188,16 +188,25 @@ with since as (
     -- A bounce speaks of the address it was sent to, and of no other.
     where a.address_hash is null and now.address_hash is not null and a.kind <> 'bounced'
 ), newest as (
-    select distinct on (channel, address_hash, kind in ('bounced', 'complained')) *
-    from placed
-    order by channel, address_hash, kind in ('bounced', 'complained'), occurred_at desc, received_at desc
+    -- Three subjects: what an address is worth, whether the person wants mail, and a pause, which takes back no earlier no.
+    select distinct on (channel, address_hash, subject) *
+    from (
+        select *, case
+            when kind in ('bounced', 'complained') then 'address' when kind = 'paused' then 'pause' else 'wish'
+        end as subject
+        from placed
+    ) as sorted
+    order by channel, address_hash, subject, occurred_at desc, received_at desc
 ), lifted as (
     update outbox.suppression s
     set lifted_at = greatest(n.occurred_at, s.suppressed_at)
     from newest n
-    where n.kind in ('resubscribed', 'paused')
-        and s.channel = n.channel and s.address_hash = n.address_hash and s.lifted_at is null
-        and s.reason in ('unsubscribed', 'stopped', 'paused') and s.suppressed_at < n.occurred_at
+    where s.channel = n.channel and s.address_hash = n.address_hash and s.lifted_at is null
+        and s.suppressed_at < n.occurred_at
+        and (
+            (n.kind = 'resubscribed' and s.reason in ('unsubscribed', 'stopped', 'paused'))
+            or (n.kind = 'paused' and s.reason = 'paused')
+        )
     returning 1
 ), added as (
     insert into outbox.suppression (channel, address_hash, reason, source, event_received_at, suppressed_at, until)
@@ -206,7 +215,11 @@ with since as (
     from newest n
     -- First the lifting, then the new row: one of a kind may be active.
     cross join (select count(*) from lifted) as lifted_first
-    where n.kind <> 'resubscribed' and not exists (
+    where n.kind <> 'resubscribed' and not (n.kind in ('unsubscribed', 'paused') and exists (
+        select from newest yes
+        where yes.channel = n.channel and yes.address_hash = n.address_hash
+            and yes.kind = 'resubscribed' and yes.occurred_at >= n.occurred_at
+    )) and not exists (
         select from outbox.suppression s
         where s.channel = n.channel and s.address_hash = n.address_hash and s.suppressed_at >= n.occurred_at
             and (s.reason = n.kind or (s.reason = 'stopped' and n.kind = 'unsubscribed'))

@@ -63,6 +63,7 @@ def _people(connection: Any) -> None:
         "bounced": {},
         "unsubscribed": {},
         "paused": {},
+        "paused_after_a_no": {},
         "twin_a": {"email": "Twins@example.com"},
         "twin_b": {"email": " twins@EXAMPLE.com "},
         "opted_out_twin_a": {"email": "other.twins@example.com"},
@@ -98,16 +99,18 @@ def _people(connection: Any) -> None:
             " from raw.contacts where contact_id = %s",
             [channel, channel, at("2017-09-01"), contact_id],
         )
-    for contact_id, kind, until in (
-        ("unsubscribed", "unsubscribed", None),
-        ("paused", "paused", at("2017-10-02", "00:00")),
+    for contact_id, kind, until, said in (
+        ("unsubscribed", "unsubscribed", None, "2017-09-30"),
+        ("paused", "paused", at("2017-10-02", "00:00"), "2017-09-30"),
+        ("paused_after_a_no", "unsubscribed", None, "2017-09-28"),
+        ("paused_after_a_no", "paused", at("2017-09-30"), "2017-09-29"),
     ):
         connection.execute(
             "insert into events.preference"
             " (event_key, channel, address_hash, kind, until, source, occurred_at, received_at)"
             " select %s, 'email', outbox.address_hash('email', email), %s, %s, 'preference_page', %s, %s"
             " from raw.contacts where contact_id = %s",
-            [contact_id, kind, until, at("2017-09-30"), at("2017-09-30"), contact_id],
+            [f"{contact_id} {kind}", kind, until, at(said), at(said), contact_id],
         )
     for contact_id in ("mass_today", "held_then_bought"):
         insert(
@@ -165,6 +168,7 @@ def test_who_is_not_due_in_the_window_is_not_evaluated(history: dict[str, Any]) 
         ("bounced", "skip/suppressed"),
         ("unsubscribed", "skip/suppressed"),
         ("paused", "skip/suppressed"),
+        ("paused_after_a_no", "skip/suppressed"),
         ("opted_out_twin_a", "skip/no_email_consent"),
         ("bought_since", "skip/purchased_since"),
         ("spouse_a", "skip/purchased_since"),

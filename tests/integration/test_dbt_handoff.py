@@ -165,6 +165,18 @@ def test_a_pause_stops_the_message_until_it_is_over(handoff: dict[str, Any]) -> 
     assert stops("far", "2017-10-02") == set()
 
 
+def test_a_pause_that_is_over_takes_back_no_earlier_no(handoff: dict[str, Any]) -> None:
+    with connect(Role.OWNER) as connection:
+        for kind, said, until in (("unsubscribed", "07:00", None), ("paused", "08:00", at("2017-10-01", "09:00"))):
+            connection.execute(
+                "insert into events.preference"
+                " (event_key, message_id, channel, kind, until, source, occurred_at, received_at)"
+                " select %s, id, 'email', %s, %s, 'preference_page', %s, %s from outbox.message where contact_id = 'far'",
+                [kind, kind, until, at("2017-10-01", said), at("2017-10-01", said)],
+            )
+    assert stops("far", "2017-10-02") == {(None, "suppressed")}
+
+
 def test_an_address_that_went_bad_stops_the_message(handoff: dict[str, Any]) -> None:
     with connect(Role.OWNER) as connection:
         connection.execute("update raw.contacts set email = 'no longer an address' where contact_id = 'mailed'")

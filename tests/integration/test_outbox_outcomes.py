@@ -107,7 +107,8 @@ def test_only_a_message_in_doubt_can_be_released(shop: Shop) -> None:
 
 
 def test_a_late_acceptance_of_a_released_attempt_is_not_believed(shop: Shop) -> None:
-    """The person was wrong: the provider has it after all. A second attempt may be under way, so nothing is rewritten."""
+    """The person was wrong: the provider has it after all. A second attempt may be under way, so nothing is
+    rewritten."""
     message_id = doubtful(shop)
     settle(message_id, "planned")
     with ledger() as connection:
@@ -214,6 +215,21 @@ def test_a_pause_ends_and_can_be_made_longer(shop: Shop) -> None:
     )
     assert fold() == (1, 1)
     assert shop.rows("select reason, until from outbox.suppression where lifted_at is null") == [("paused", second)]
+
+
+def test_a_pause_takes_back_no_earlier_no(shop: Shop) -> None:
+    message_id = accepted(shop)
+    event(shop, "preference", message_id, "unsubscribed", source="one_click")
+    assert fold() == (1, 0)
+    until = LATER + timedelta(days=7)
+    later = LATER + timedelta(hours=1)
+    event(shop, "preference", message_id, "paused", source="preference_page", until=until, occurred_at=later)
+    assert fold() == (1, 0)
+    event(
+        shop, "preference", message_id, "resubscribed", source="preference_page", occurred_at=LATER + timedelta(hours=2)
+    )
+    assert fold() == (0, 2)
+    assert fold() == (0, 0)
 
 
 def test_what_an_operator_lifted_is_not_folded_in_again(shop: Shop) -> None:

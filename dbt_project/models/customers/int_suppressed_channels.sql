@@ -105,15 +105,35 @@ wishes as (
     ) as preferences
 ),
 
-last_wishes as (
-    select distinct on (days.as_of, days.clock, wishes.contact_id, wishes.channel)
-        days.as_of,
-        days.clock,
-        wishes.*
-    from wishes
-    inner join days on days.contact_id = wishes.contact_id
-    where wishes.occurred_at < days.clock
-    order by days.as_of, days.clock, wishes.contact_id, wishes.channel, wishes.occurred_at desc, wishes.event_key
+-- No holds until a yes; a pause until its end, a yes, or the next pause. A pause takes back no earlier no.
+standing_wishes as (
+    select
+        heard.as_of,
+        heard.clock,
+        heard.contact_id,
+        heard.channel
+    from (
+        select
+            days.as_of,
+            days.clock,
+            wishes.*,
+            max(wishes.occurred_at) filter (where wishes.kind = 'resubscribed') over said as last_yes_at,
+            max(wishes.occurred_at) filter (where wishes.kind = 'paused') over said as last_pause_at
+        from wishes
+        inner join days on days.contact_id = wishes.contact_id
+        where wishes.occurred_at < days.clock
+        window said as (partition by days.as_of, days.clock, wishes.contact_id, wishes.channel)
+    ) as heard
+    where
+        coalesce(heard.occurred_at >= heard.last_yes_at, true)
+        and (
+            heard.kind = 'unsubscribed'
+            or (
+                heard.kind = 'paused'
+                and heard.occurred_at = heard.last_pause_at
+                and coalesce(heard.paused_until > heard.clock, true)
+            )
+        )
 ),
 
 suppressed as (
@@ -141,10 +161,7 @@ suppressed as (
         channel,
         true as is_own,
         true as is_opt_out
-    from last_wishes
-    where
-        kind = 'unsubscribed'
-        or (kind = 'paused' and coalesce(paused_until > clock, true))
+    from standing_wishes
 ),
 
 final as (

@@ -161,7 +161,7 @@ final as (
             ) as said
         ),
 
-        -- A wish holds until the next one about the same channel.
+        -- No holds until a yes; a pause until its end, a yes, or the next pause. A pause takes back no earlier no.
         opted_out as (
             select
                 asked.channel,
@@ -173,10 +173,19 @@ final as (
                     wishes.kind,
                     wishes.occurred_at as happened_at,
                     least(
-                        wishes.until,
-                        lead(wishes.occurred_at) over (partition by wishes.channel order by wishes.occurred_at)
+                        case when wishes.kind = 'paused' then wishes.until end,
+                        min(wishes.occurred_at) filter (where wishes.kind = 'resubscribed') over later,
+                        case
+                            when wishes.kind = 'paused'
+                                then min(wishes.occurred_at) filter (where wishes.kind = 'paused') over later
+                        end
                     ) as ends_at
                 from wishes
+                window later as (
+                    partition by wishes.channel
+                    order by wishes.occurred_at, wishes.event_key
+                    rows between 1 following and unbounded following
+                )
             ) as asked
             where asked.kind in ('unsubscribed', 'paused')
             union all
