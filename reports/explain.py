@@ -161,9 +161,8 @@ def _decided_before(timeline: Sequence[Row], day: date) -> list[str]:
     if not earlier:
         return []
     last = earlier[-1]
-    return [
-        f"The last decision about them before was of {short_day(last['as_of'])}, on {last['step']}: {story.decision(last)}."
-    ]
+    when = short_day(last["as_of"])
+    return [f"The last decision about them before was of {when}, on {last['step']}: {story.decision(last)}."]
 
 
 def _zone(run: Row | None) -> str:

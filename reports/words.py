@@ -165,9 +165,9 @@ MESSAGE_STATES: Mapping[str, str] = {
 }
 
 RUN_STATES: Mapping[str, str] = {
-    "building": "did not finish: it ended while the day was being worked out",
-    "built": "did not finish: it ended before the gate had judged it",
-    "validated": "did not finish: it ended after the gate and before anything was handed over for sending",
+    "building": "has not come to its end: the day is being worked out, or that broke off",
+    "built": "has not come to its end: the gate has not judged it yet, or that broke off",
+    "validated": "has not come to its end: the gate has judged it, and nothing was handed over for sending yet",
     "enqueued": "finished: decisions, codes and messages are on record",
     "failed": "failed: nothing was handed over for sending",
     "abandoned": "was given up: another run took over after it had gone silent",

@@ -69,7 +69,7 @@ def tell(connection: psycopg.Connection) -> Story:
 
 
 def _past_purchases(it: Scenario) -> None:
-    for who in ("ann", "ben", "hal", "ida", "jon", "lea"):
+    for who in ("ann", "ben", "dan", "hal", "ida", "jon", "lea"):
         it.order(f"{who}-0", who, at(2, 15, month=9))
     it.order("zoe-0", "zoe", at(20, 15, month=9))
     it.order("ann-1", "ann", at(4, 12), "50.00")

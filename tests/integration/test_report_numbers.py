@@ -258,6 +258,18 @@ def test_an_order_is_attributed_inside_its_window_alone(  # noqa: PLR0917
     assert select("select attributed_by from reports.rpt_return_orders") == [(expected,)]
 
 
+def test_a_message_that_bounced_takes_no_credit_from_an_earlier_one(reports: psycopg.Connection) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann")
+    it.message(it.run(on(2)), on(2), "ann")
+    bounced = it.message(it.run(on(4)), on(4), "ann", "day60")
+    it.delivery(bounced, "bounced", at(4, 11))
+    it.run(on(9))
+    it.order("one", "ann", at(5, 9))
+    assert select("select order_id, step from reports.rpt_return_orders") == [("one", "day30")]
+
+
 def test_an_order_belongs_to_nobody_after_thirty_days(reports: psycopg.Connection) -> None:
     it = Scenario(reports)
     it.define(winback())

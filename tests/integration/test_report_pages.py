@@ -238,6 +238,26 @@ def test_the_verb_prints_a_summary_and_one_line_of_json(week: Story, tmp_path: P
     assert "@" not in outcome.stdout
 
 
+def test_the_last_task_of_a_dag_run_closes_what_it_left_open_and_nobody_elses(
+    reports: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    run = it.run(on(2), "building", holder="winback_daily scheduled__2017-10-02")
+    state = "select state from outbox.run where run_id = %s"
+    arguments = ["report", "--as-of", "2017-10-02", "--out", str(tmp_path)]
+    assert CliRunner().invoke(register(), arguments).exit_code == 0
+    assert reports.execute(state, [run]).fetchone() == ("building",)  # somebody looks at a run that is under way
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", "winback_daily")
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "scheduled__2017-10-03")
+    assert CliRunner().invoke(register(), arguments).exit_code == 0
+    assert reports.execute(state, [run]).fetchone() == ("building",)
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "scheduled__2017-10-02")
+    assert CliRunner().invoke(register(), arguments).exit_code == 0
+    assert reports.execute(state, [run]).fetchone() == ("failed",)
+    assert "This run failed" in words(next(tmp_path.glob("run-*.html")).read_text())
+
+
 def test_a_page_over_days_still_counts_up_to_the_clock(week: Story) -> None:
     with read.analyst() as connection:
         page = read.page(connection, read.runs(connection))
