@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 STOPPED = 128 + signal.SIGTERM
 """Exit code after SIGTERM: what was in hand is recorded, the rest stays planned."""
 
+LANDED = timedelta(days=3)
+"""How far back `raw.provider_events` is read each time: what is known already adds nothing."""
+
 
 def register(app: typer.Typer) -> None:
     """Adds the verb to the command."""
@@ -46,6 +49,7 @@ def register(app: typer.Typer) -> None:
         next send hour.
         """
         from cli import context
+        from events.intake import fold_provider_events
         from outbox import runs
         from outbox.dispatch import Dispatcher
         from outbox.sql import ledger, queries
@@ -61,6 +65,7 @@ def register(app: typer.Typer) -> None:
                     "--clock is for simulated runs only, and at least one sender's connection is no sandbox."
                 )
             dispatcher = Dispatcher(registry.sender_for, shard=part, connections=connections, progress=typer.echo)
+            fold_provider_events(desk, runs.database_now(desk) - LANDED)
             signal.signal(signal.SIGTERM, lambda *_: dispatcher.stop())
             if not simulated:
                 done, at = dispatcher.live(), runs.database_now(desk)
