@@ -1,0 +1,250 @@
+"""Coupons: a million contacts get a million codes, proposed by dbt and frozen by `winback enqueue`.
+
+All of them lapsed on one day. Measured against a bare `INSERT ... SELECT` of the very rows that were written, under the
+same keys; and against the loop that most shops have: one contact a transaction with `FOR UPDATE SKIP LOCKED`, writing
+the same grant, message and event.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+
+import psycopg
+
+from bench import server
+from bench.days import REPETITIONS, select
+from bench.history import LAST_DAY, settle, start_of, vouch
+from bench.measure import Figure, command, database_time, median, say, spread
+
+CONTACTS, QUICK_CONTACTS = 1_000_000, 50_000
+SAMPLE = 3_000
+"""Contacts of the row-by-row loop, whose time is then taken for all of them."""
+MODELS = ("int_coupon_needs", "int_coupon_offers", "coupon_allocations")
+WRITTEN = ("decision", "coupon_grant", "message", "contact_event")
+PROMOTION = "winback_discount10"
+BARE_LIMIT, LOOP_LIMIT = 2.0, 50.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One repetition. Seconds."""
+
+    allocated: float
+    enqueued: float
+    frozen: float
+    """Of it, the statement that writes messages, grants and events."""
+    bare: float
+    bare_frozen: float
+    """Of it, messages, grants and events."""
+
+
+def run(quick: bool) -> list[Figure]:
+    """What allocating and freezing costs over the bare rows, and what the loop costs over it."""
+    contacts = QUICK_CONTACTS if quick else CONTACTS
+    run_id = _prepare(contacts)
+    found = []
+    for number in range(REPETITIONS):
+        url = server.database("bench_coupons_copy", template="bench_coupons")
+        found.append(_repeat(url, run_id, contacts))
+        say(f"{number + 1} of {REPETITIONS}: {found[-1]}")
+    looped, looped_in_database = _loop(server.database("bench_coupons_copy", template="bench_coupons"), run_id)
+    server.drop("bench_coupons_copy")
+    server.drop("bench_coupons")
+    ours = [one.allocated + one.enqueued for one in found]
+    frozen = [one.allocated + one.frozen for one in found]
+    bare = [one.bare for one in found]
+    all_looped = looped * contacts / SAMPLE
+    parts = {
+        "contacts and codes": contacts,
+        "allocated (three dbt models), database seconds": spread([one.allocated for one in found]),
+        "enqueued (checks, decisions, messages, grants, events), database seconds": spread(
+            [one.enqueued for one in found]
+        ),
+        "of it messages, grants and events": spread([one.frozen for one in found]),
+        "bare insert of the same rows, database seconds": spread(bare),
+        "of it messages, grants and events, bare": spread([one.bare_frozen for one in found]),
+    }
+    return [
+        Figure(
+            "coupons allocated and enqueued over a bare INSERT ... SELECT of the same rows",
+            median(ours) / median(bare),
+            BARE_LIMIT,
+            measured=parts,
+            summary=f"{median(ours):.1f} s and {median(bare):.1f} s, {contacts:,} contacts and codes",
+        ),
+        Figure(
+            "row by row with SKIP LOCKED over coupons allocated and frozen",
+            all_looped / median(frozen),
+            LOOP_LIMIT,
+            at_least=True,
+            measured={
+                **parts,
+                "sample of the loop, contacts": SAMPLE,
+                "sample of the loop, seconds by the clock": round(looped, 3),
+                "sample of the loop, database seconds": round(looped_in_database, 3),
+                "loop, extrapolated seconds": round(all_looped, 1),
+            },
+            note="one session, one contact a transaction, durable commits; extrapolated from the sample",
+            summary=f"{all_looped:,.0f} s (from {SAMPLE:,} contacts) and {median(frozen):.1f} s",
+        ),
+    ]
+
+
+def _prepare(contacts: int) -> uuid.UUID:
+    """A shop whose contacts all bought exactly 60 days ago, built by dbt and validated; the run's id."""
+    url = server.database("bench_coupons")
+    everybody = contacts * 9 // 8  # a tenth is held out
+    bought = start_of(LAST_DAY - timedelta(days=60)) + timedelta(hours=12)
+    say(f"{everybody:,} contacts who bought 60 days ago, {contacts:,} codes")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("set timezone = 'UTC'")
+        values = {"contacts": everybody, "codes": contacts, "bought": bought, "promotion": PROMOTION}
+        for statement in (
+            """
+            insert into raw.contacts (
+                contact_id, email, first_name, country, timezone, consent_email, consent_email_at, consent_email_source,
+                consent_email_text_version, consent_sms, created_at, updated_at
+            )
+            select n::text, 'c' || n || '@example.com', 'Sam', 'US', 'America/New_York', true,
+                %(bought)s::timestamptz - interval '1 day', 'checkout', 'v1', false,
+                %(bought)s::timestamptz - interval '1 day', %(bought)s::timestamptz - interval '1 day'
+            from generate_series(1, %(contacts)s) n
+            """,
+            """
+            insert into raw.orders (order_id, contact_id, ordered_at, status, total, currency, updated_at)
+            select 'o' || n, n::text, %(bought)s::timestamptz + interval '1 ms' * (n %% 3600000),
+                'completed', 20, 'USD',
+                %(bought)s::timestamptz + interval '1 ms' * (n %% 3600000)
+            from generate_series(1, %(contacts)s) n
+            """,
+            """
+            insert into raw.coupon_codes (promotion, code, loaded_at)
+            select %(promotion)s, upper(%(promotion)s) || '-' || lpad(n::text, 9, '0'), '2000-01-01'
+            from generate_series(1, %(codes)s) n
+            """,
+        ):
+            connection.execute(statement, values)
+        vouch(connection, LAST_DAY)
+    settle(url)
+    server.use(url)
+    child = command("build", "--as-of", LAST_DAY.isoformat(), WINBACK_HOLDER="bench")
+    run_id = uuid.UUID(json.loads(child.output.splitlines()[-1])["run_id"])
+    say(f"built in {child.wall:.0f} s by the clock")
+    _validate(run_id)
+    settle(url)
+    return run_id
+
+
+def _validate(run_id: uuid.UUID) -> None:
+    """Writes down what lies in the hand-off as the gate does; the gate itself is not what is measured."""
+    from outbox import runs
+    from outbox.sql import ledger, queries
+
+    with ledger() as desk:
+        totals = queries.handoff_totals(desk, run_id=run_id)
+        runs.mark_validated(
+            desk,
+            run_id,
+            request_count=totals["request_count"],
+            request_checksum=totals["request_checksum"],
+            verdict={"winback": {"result": "passed"}},
+        )
+
+
+def _repeat(url: str, run_id: uuid.UUID, contacts: int) -> Measured:
+    """Allocates and enqueues in a fresh copy, then writes the same rows again, barely."""
+    allocated = select(url, *MODELS).total
+    with database_time(url) as spent:
+        child = command("enqueue", "--run", str(run_id))
+    answer = json.loads(child.output.splitlines()[-1])
+    assert answer["grants"] == answer["messages"] == contacts, answer
+    frozen = sum(seconds for text, seconds, _ in spent.statements if "insert into outbox.message" in text)
+    with psycopg.connect(url, autocommit=True) as connection:
+        for table in WRITTEN:
+            _copy_keys(connection, table)
+        with database_time(url) as bare:
+            for table in WRITTEN:
+                connection.execute(
+                    f"insert into bare_{table} select * from outbox.{table} where {_OF_RUN[table]}", [run_id]
+                )
+    bare_frozen = sum(seconds for text, seconds, _ in bare.statements if "bare_decision" not in text)
+    return Measured(allocated, spent.total, frozen, bare.total, bare_frozen)
+
+
+_OF_RUN = {
+    "decision": "run_id = %s",
+    "message": "run_id = %s",
+    "coupon_grant": "id in (select coupon_grant_id from outbox.message where run_id = %s)",
+    "contact_event": "caused_by in (select coupon_grant_id from outbox.message where run_id = %s)",
+}
+
+
+def _copy_keys(connection: psycopg.Connection, table: str) -> None:
+    """An empty table with the columns, keys, checks, indexes and foreign keys of the outbox's; without its triggers."""
+    connection.execute(f"create table bare_{table} (like outbox.{table} including all)")
+    for name, definition in connection.execute(
+        "select conname, pg_get_constraintdef(oid) from pg_constraint where conrelid = %s::regclass and contype = 'f'",
+        [f"outbox.{table}"],
+    ).fetchall():
+        connection.execute(f"alter table bare_{table} add constraint {name} {definition}")
+
+
+def _loop(url: str, run_id: uuid.UUID) -> tuple[float, float]:
+    """The row-by-row way for `SAMPLE` contacts of the run: seconds by the clock, and in the database."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "create table pool as select promotion, code, null::text as contact_id from raw.coupon_codes order by code"
+        )
+        connection.execute("alter table pool add primary key (code)")
+        connection.execute("create index on pool (promotion, code) where contact_id is null")
+        connection.execute("vacuum (analyze) pool")
+        connection.execute(
+            "create table queue as select * from handoff.send_requests where run_id = %s order by contact_id limit %s",
+            [run_id, SAMPLE],
+        )
+        connection.execute("alter table queue add primary key (contact_id)")
+        queue = connection.execute("select contact_id from queue order by contact_id").fetchall()
+        with database_time(url) as spent:
+            began = time.perf_counter()
+            for (contact,) in queue:
+                _one(connection, contact)
+            seconds = time.perf_counter() - began
+        return seconds, spent.total
+
+
+def _one(connection: psycopg.Connection, contact: str) -> None:
+    with connection.transaction():
+        taken = connection.execute(
+            "select code from pool where promotion = %s and contact_id is null order by code limit 1"
+            " for update skip locked",
+            [PROMOTION],
+        ).fetchone()
+        assert taken is not None
+        connection.execute("update pool set contact_id = %s where code = %s", [contact, taken[0]])
+        grant = connection.execute(
+            "insert into outbox.coupon_grant"
+            " (promotion, code, contact_id, campaign, episode_on, step, as_of, granted_at, valid_until)"
+            " select promotion, %s, contact_id, campaign, episode_on, step, as_of, not_before, valid_until"
+            " from queue where contact_id = %s returning id",
+            [taken[0], contact],
+        ).fetchone()
+        assert grant is not None
+        connection.execute(
+            "insert into outbox.message ("
+            "run_id, campaign, contact_id, episode_on, step, step_days, as_of, due_on, mode, channels, template_hash,"
+            " merge_fields, variant, offer, coupon_grant_id, tag, consent, definition_hash, not_before, not_after,"
+            " planned_at)"
+            " select run_id, campaign, contact_id, episode_on, step, step_days, as_of, due_on, mode, channels,"
+            " template_hash, merge_fields, variant, offer, %s, tag, consent, definition_hash, not_before, not_after,"
+            " not_before from queue where contact_id = %s",
+            [grant[0], contact],
+        )
+        connection.execute(
+            "insert into outbox.contact_event (contact_id, name, payload, occurred_at, caused_by)"
+            " values (%s, 'coupon_assigned', jsonb_build_object('code', %s::text), clock_timestamp(), %s)",
+            [contact, taken[0], grant[0]],
+        )
