@@ -90,7 +90,13 @@ join raw.contacts c using (contact_id)
 cross join lateral (values
     ('email', 'no_email_consent', c.consent_email), ('sms', 'no_sms_consent', c.consent_sms)
 ) as stop (channel, reason, consent)
-where m.state = 'planned' and stop.consent is not true;
+where m.state = 'planned' and stop.consent is not true
+union all
+select m.id, 'email', 'suppressed', s.suppressed_at, least(s.until, s.lifted_at)
+from outbox.message m
+join raw.contacts c using (contact_id)
+join outbox.suppression s on s.channel = 'email' and s.address_hash = outbox.address_hash('email', c.email)
+where m.state = 'planned';
 
 create view handoff.marketing_touches as
 select other.contact_id, a.channel, a.opened_at as sent_at, m.campaign as source
@@ -276,10 +282,14 @@ class Shop:
         return self.owner.execute(query, parameters).fetchall()
 
 
+def install_handoff(url: str) -> None:
+    """Makes the stand-in relations in a migrated database."""
+    with connect(Role.OWNER, url=url, autocommit=True) as owner:
+        owner.execute(HANDOFF)
+
+
 def open_shop() -> Shop:
-    """Installs the stand-in hand-off in the test's database and opens a shop with one campaign."""
-    owner = connect(Role.OWNER, autocommit=True)
-    owner.execute(HANDOFF)
-    shop = Shop(owner)
+    """A shop with one campaign, in the database of this test."""
+    shop = Shop(connect(Role.OWNER, autocommit=True))
     shop.define(campaign())
     return shop

@@ -12,7 +12,7 @@ from outbox import claims
 from outbox.claims import Rules, Shard
 from outbox.sql import ledger
 from tests.integration.handoff_stub import SEND_AT, Shop, campaign
-from tests.integration.outbound import claim_due
+from tests.integration.outbound import claim_due, claim_group
 
 
 def only(verdicts: Any) -> str:
@@ -27,7 +27,8 @@ def test_a_claim_opens_an_attempt_and_records_the_consent_it_relied_on(shop: Sho
     assert (claimed.message_id, claimed.attempt_no) == (message_id, 1)
     assert claimed.recipient.email == "c00001@example.com"
     row = shop.rows(
-        "select state, outcome, channel, opened_at, attempt.consent from outbox.message join outbox.attempt on id = message_id"
+        "select state, outcome, channel, opened_at, attempt.consent from outbox.message join outbox.attempt "
+        "on id = message_id"
     )
     consent = {"at": None, "source": "checkout", "checked_at": SEND_AT.isoformat()}
     assert row == [("sending", "open", "email", SEND_AT, consent)]
@@ -255,7 +256,10 @@ def test_every_contact_belongs_to_exactly_one_shard(shop: Shop) -> None:
 
 def test_what_a_simulation_planned_is_never_claimed_live(shop: Shop) -> None:
     shop.planned()
-    assert claim_due(mode="live").picked == 0
+    with ledger() as connection:
+        assert claims.due_groups(connection, clock=SEND_AT, mode="live", shard=Shard()) == {}
+        (group,) = claims.due_groups(connection, clock=SEND_AT, mode="simulated", shard=Shard())
+    assert claim_group(group, SEND_AT, mode="live", shard=Shard()).picked == 0
 
 
 def test_a_push_goes_to_the_newest_subscriptions_that_are_left(shop: Shop) -> None:
@@ -290,8 +294,8 @@ def test_a_campaign_without_caps_defers_nobody(shop: Shop, caps: dict[str, Any])
 def order(contact_id: str, ordered_at: datetime) -> dict[str, Any]:
     """A completed order."""
     return {
-        "order_id": f"o-{contact_id}-{ordered_at}", "contact_id": contact_id, "ordered_at": ordered_at, "status": "completed",
-        "total": 10, "currency": "USD", "updated_at": ordered_at,
+        "order_id": f"o-{contact_id}-{ordered_at}", "contact_id": contact_id, "ordered_at": ordered_at,
+        "status": "completed", "total": 10, "currency": "USD", "updated_at": ordered_at,
     }  # fmt: skip
 
 

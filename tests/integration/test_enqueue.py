@@ -12,7 +12,8 @@ from outbox import runs
 from outbox.enqueue import Refused, enqueue
 from outbox.sql import ledger
 from tests.integration.handoff_stub import BUILT_AT, DAY, SEND_AT, Shop, campaign
-from tests.integration.outbound import Outbound
+from tests.integration.outbound import Outbound, together
+from warehouse.connect import GRANT_LOCK
 from warehouse.errors import WinbackError
 
 POOL = {"promotion": "winback_discount10", "step": "day60"}
@@ -143,7 +144,7 @@ def test_a_pool_that_does_not_add_up_rolls_everything_back(shop: Shop) -> None:
     shop.request(run_id, shop.contact(), code="A1", **POOL)
     shortfall(shop, run_id, needed=3, unserved=1)
     shop.validate(run_id)
-    with pytest.raises(Refused, match="winback_discount10 of run .* does not add up: 3 needed, 1 codes proposed"):
+    with pytest.raises(Refused, match=r"winback_discount10 of run .* does not add up: 3 needed, 1 codes proposed"):
         enqueue(run_id)
     assert set(ledger_rows(shop).values()) == {0}
 
@@ -153,7 +154,7 @@ def test_a_request_with_a_code_that_nobody_proposed_for_it_is_refused(shop: Shop
     shop.request(run_id, shop.contact(), code="A1", **POOL)
     shop.owner.execute("update allocations.coupon_allocations set contact_id = 'somebody else'")
     shop.validate(run_id)
-    with pytest.raises(Refused, match="0 carry|of which 0"):
+    with pytest.raises(Refused, match="of which 0 carry"):
         enqueue(run_id)
 
 
@@ -226,13 +227,7 @@ def test_two_enqueues_of_one_run_at_once_freeze_it_once(shop: Shop) -> None:
     for number in range(20):
         shop.request(run_id, shop.contact(), code=f"A{number}", **POOL)
     shop.validate(run_id)
-    answers = []
-    threads = [threading.Thread(target=lambda: answers.append(enqueue(run_id))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(answers) == 3
+    answers = together(*[lambda: enqueue(run_id)] * 3)
     assert answers[0] == answers[1] == answers[2]
     assert ledger_rows(shop)["coupon_grant"] == 20
 
@@ -243,12 +238,13 @@ def test_an_enqueue_that_dies_before_its_commit_leaves_nothing(shop: Shop) -> No
     shop.validate(run_id)
     shop.owner.execute(
         "create function public.die() returns trigger language plpgsql as $$ begin raise exception 'died'; end $$;"
-        "create trigger die before update on outbox.run for each row when (new.state = 'enqueued') execute function public.die()"
+        "create trigger die before update on outbox.run for each row when (new.state = 'enqueued')"
+        " execute function public.die()"
     )
     with pytest.raises(psycopg.errors.RaiseException):
         enqueue(run_id)
     assert set(ledger_rows(shop).values()) == {0}
-    shop.owner.execute("drop trigger die on outbox.run")
+    shop.owner.execute("drop trigger die on outbox.run; drop function public.die()")
     assert enqueue(run_id).grants == 1
 
 
@@ -271,6 +267,8 @@ def test_tag_requests_add_and_remove_tags(shop: Shop) -> None:
     run_id = shop.open_run()
     kept = {"run_id": run_id, "as_of": DAY, "campaign": "winback", "episode_on": DAY, "step": "tag", "tag": "away"}
     shop.insert("handoff.tag_requests", {**kept, "contact_id": "c1", "action": "add"})
+    decided = {**kept, "due_on": DAY, "mode": "live", "definition_hash": shop.definition_hash}
+    shop.decide(run_id, "c1", "send", row=decided)
     done = shop.enqueue(run_id)
     assert (done.tags_added, done.tags_removed) == (1, 0)
     next_run = shop.open_run(NEXT_DAY, clock=BUILT_AT + DAY_LENGTH, holder="next")
@@ -280,14 +278,12 @@ def test_tag_requests_add_and_remove_tags(shop: Shop) -> None:
 
 
 def test_enqueue_freezes_under_one_lock_taken_before_its_snapshot(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an earlier freezing commits while we wait for the lock lies within our snapshot: no conflict, no second try."""
+    """What is committed while we wait for the lock lies within our snapshot: no conflict, no second try."""
     monkeypatch.setattr(freezing, "ATTEMPTS", 1)
     first = shop.open_run(holder="first")
     shop.request(first, shop.contact(), code="A1", **POOL)
     shop.validate(first)
     with ledger() as holder:
-        from warehouse.connect import GRANT_LOCK
-
         holder.execute("select pg_advisory_lock(%s)", [GRANT_LOCK])
         answers: list[object] = []
         thread = threading.Thread(target=lambda: answers.append(enqueue(first)))

@@ -79,7 +79,8 @@ def test_a_run_whose_lease_ran_out_is_abandoned(shop: Shop) -> None:
 
 
 def test_two_builders_of_one_run_are_kept_apart(shop: Shop) -> None:
-    """A retried task whose first process is still at work has the same holder: the lease would let it in, the lock does not."""
+    """A retried task whose first process is still at work has the same holder: the lease would let it in, the
+    lock does not."""
     with (
         runs.building(shop.plan(), wait=NOW, progress=lambda _: None),
         pytest.raises(WinbackError, match="Another process has been building"),

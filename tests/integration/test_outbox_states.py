@@ -16,6 +16,15 @@ ATTEMPT = ("open", "accepted", "not_sent", "rejected", "unknown")
 NOTICE = ("planned", "sending", "accepted", "rejected", "in_doubt")
 RUN = ("building", "built", "validated", "enqueued", "failed", "abandoned")
 
+ATTEMPT_OPENED = (
+    "insert into outbox.attempt (message_id, attempt_no, channel, worker, opened_at, lease_until)"
+    " values (%s, %s, 'email', 'w', now(), now())"
+)
+NOTICE_RAISED = (
+    "insert into outbox.notice (kind, subject, on_day, title, body, raised_at)"
+    " values ('k', 's', now(), 't', 'b', now())"
+)
+
 ALLOWED = {
     "message": {
         ("planned", "sending"), ("planned", "skipped"), ("planned", "expired"),
@@ -50,7 +59,8 @@ def test_the_guards_let_exactly_the_written_transitions_through(shop: Shop) -> N
     """Every row is led to `before` with the guards off; then the step is taken with them on, and rolled back."""
     shop.planned()
     shop.owner.execute(
-        "insert into outbox.notice (kind, subject, on_day, title, body, raised_at) values ('k', 's', now(), 't', 'b', now())"
+        "insert into outbox.notice (kind, subject, on_day, title, body, raised_at) values ('k', 's', now(), "
+        "'t', 'b', now())"
     )
     shop.owner.execute(
         "insert into outbox.attempt (message_id, attempt_no, channel, worker, opened_at, lease_until)"
@@ -66,7 +76,7 @@ def test_the_guards_let_exactly_the_written_transitions_through(shop: Shop) -> N
                 shop.owner.execute(led_to(table, after))
                 passed[table].add((before, after))
         except errors.RestrictViolation as error:
-            assert "no way leads from" in str(error) or "a closed attempt never changes" in str(error)  # noqa: PT017
+            assert "no way leads from" in str(error) or "a closed attempt never changes" in str(error)
     assert passed == ALLOWED
 
 
@@ -88,7 +98,8 @@ def led_to(table: str, state: str) -> sql.Composed:
 def test_a_row_begins_in_its_first_state(shop: Shop, table: str) -> None:
     shop.planned()
     shop.owner.execute(
-        "insert into outbox.notice (kind, subject, on_day, title, body, raised_at) values ('k', 's', now(), 't', 'b', now())"
+        "insert into outbox.notice (kind, subject, on_day, title, body, raised_at) values ('k', 's', now(), "
+        "'t', 'b', now())"
     )
     row = shop.rows(f"select to_jsonb(t) from outbox.{table} t")[0][0]  # noqa: S608
     key = {"run": "run_id"}.get(table, "id")
@@ -102,24 +113,23 @@ def test_a_row_begins_in_its_first_state(shop: Shop, table: str) -> None:
 
 def test_only_one_attempt_of_a_message_may_have_left(shop: Shop) -> None:
     message_id = shop.planned()
-    insert = "insert into outbox.attempt (message_id, attempt_no, channel, worker, opened_at, lease_until) values (%s, %s, 'email', 'w', now(), now())"
-    shop.owner.execute(insert, [message_id, 1])
+    shop.owner.execute(ATTEMPT_OPENED, [message_id, 1])
     for outcome in ("open", "unknown", "accepted"):
         shop.owner.execute(
-            "update outbox.attempt set outcome = %s, closed_at = case when %s = 'open' then null else now() end, evidence = '{}'"
+            "update outbox.attempt set outcome = %s, closed_at = case when %s = 'open' then null else now() "
+            "end, evidence = '{}'"
             " where attempt_no = 1 and outcome <> %s", [outcome, outcome, outcome]
         )  # fmt: skip
         with pytest.raises(errors.UniqueViolation, match="attempt_one_may_have_left"):
-            shop.owner.execute(insert, [message_id, 2])
+            shop.owner.execute(ATTEMPT_OPENED, [message_id, 2])
 
 
 @pytest.mark.parametrize("outcome", ["not_sent", "rejected"])
 def test_after_an_attempt_that_never_left_there_may_be_another(shop: Shop, outcome: str) -> None:
     message_id = shop.planned()
-    insert = "insert into outbox.attempt (message_id, attempt_no, channel, worker, opened_at, lease_until) values (%s, %s, 'email', 'w', now(), now())"
-    shop.owner.execute(insert, [message_id, 1])
+    shop.owner.execute(ATTEMPT_OPENED, [message_id, 1])
     shop.owner.execute("update outbox.attempt set outcome = %s, closed_at = now()", [outcome])
-    shop.owner.execute(insert, [message_id, 2])
+    shop.owner.execute(ATTEMPT_OPENED, [message_id, 2])
 
 
 def test_an_outcome_is_never_null_for_a_predicate_is_not_true_of_null(shop: Shop) -> None:
@@ -133,10 +143,7 @@ def test_an_outcome_is_never_null_for_a_predicate_is_not_true_of_null(shop: Shop
 
 def test_unknown_is_left_only_with_evidence(shop: Shop) -> None:
     message_id = shop.planned()
-    shop.owner.execute(
-        "insert into outbox.attempt (message_id, attempt_no, channel, worker, opened_at, lease_until) values (%s, 1, 'email', 'w', now(), now())",
-        [message_id],
-    )
+    shop.owner.execute(ATTEMPT_OPENED, [message_id, 1])
     shop.owner.execute("update outbox.attempt set outcome = 'unknown', closed_at = now()")
     with pytest.raises(errors.RestrictViolation, match="only with evidence"):
         shop.owner.execute("update outbox.attempt set outcome = 'accepted'")
@@ -158,9 +165,9 @@ def test_what_was_decided_is_frozen(shop: Shop, change: str) -> None:
 def test_a_shifted_episode_of_the_same_step_is_excluded_until_the_first_is_closed_unsent(shop: Shop) -> None:
     message_id = shop.planned()
     copy = (
-        "insert into outbox.message select (jsonb_populate_record(null::outbox.message, to_jsonb(m) || jsonb_build_object("
-        "'id', gen_random_uuid(), 'state', 'planned', 'episode_on', m.episode_on + %s, 'closed_at', null))).* from outbox.message m"
-        " where m.id = %s"
+        "insert into outbox.message select (jsonb_populate_record(null::outbox.message, to_jsonb(m) || "
+        "jsonb_build_object('id', gen_random_uuid(), 'state', 'planned', 'episode_on', m.episode_on + %s, "
+        "'closed_at', null))).* from outbox.message m where m.id = %s"
     )
     with pytest.raises(errors.ExclusionViolation):
         shop.owner.execute(copy, [2, message_id])
@@ -174,7 +181,8 @@ def test_a_shifted_episode_of_the_same_step_is_excluded_until_the_first_is_close
 def test_nothing_is_ever_deleted_from_the_ledger_not_even_by_its_owner(shop: Shop) -> None:
     shop.planned(code="A1", promotion="p")
     for (table,) in shop.rows(
-        "select tablename from pg_tables where schemaname = 'outbox' and tablename not in ('transition', 'time_zone', 'country_zone')"
+        "select tablename from pg_tables where schemaname = 'outbox' and tablename not in ('transition', "
+        "'time_zone', 'country_zone')"
     ):
         name = sql.Identifier("outbox", table)
         with pytest.raises(errors.RestrictViolation, match="ledger"):
@@ -211,8 +219,9 @@ def test_a_code_is_released_only_when_its_message_provably_never_left(shop: Shop
 def test_a_code_has_one_owner_until_it_is_released(shop: Shop) -> None:
     shop.planned(code="A1", promotion="p")
     again = (
-        "insert into outbox.coupon_grant (promotion, code, contact_id, campaign, episode_on, step, as_of, granted_at, valid_until)"
-        " select promotion, code, 'other', campaign, episode_on, step, as_of, granted_at, valid_until from outbox.coupon_grant"
+        "insert into outbox.coupon_grant (promotion, code, contact_id, campaign, episode_on, step, as_of, "
+        "granted_at, valid_until) select promotion, code, 'other', campaign, episode_on, step, as_of, "
+        "granted_at, valid_until from outbox.coupon_grant"
     )
     with pytest.raises(errors.UniqueViolation, match="coupon_grant_code"):
         shop.owner.execute(again)

@@ -1,6 +1,8 @@
-"""A walk through the states by whatever order of claims, answers, deaths, sweeps, webhooks and people Hypothesis comes up with.
+"""A walk through the states by whatever order of claims, answers, deaths, sweeps, webhooks and people
+Hypothesis comes up with.
 
-Beside the ledger it keeps the naive truth (how often each message really left), and compares the two after every step.
+Beside the ledger it keeps the naive truth (how often each message really left), and compares the two after
+every step.
 """
 
 from __future__ import annotations
@@ -117,8 +119,9 @@ class Walk(RuleBasedStateMachine):
     @invariant()
     def states_and_attempts_agree(self) -> None:
         rows = self.shop.rows(
-            "select m.state, coalesce(array_agg(a.outcome order by a.attempt_no) filter (where a.outcome is not null), '{}')"
-            " from outbox.message m left join outbox.attempt a on a.message_id = m.id group by m.id"
+            "select m.state, coalesce(array_agg(a.outcome order by a.attempt_no) filter (where a.outcome is "
+            "not null), '{}') from outbox.message m left join outbox.attempt a on a.message_id = m.id group "
+            "by m.id"
         )
         may_have_left = {"sending": ["open"], "accepted": ["accepted"], "in_doubt": ["unknown"]}
         for state, tried in rows:
