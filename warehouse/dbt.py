@@ -20,6 +20,8 @@ from warehouse.errors import Misconfigured, WinbackError
 BUILD = ("build", "--exclude-resource-type", "unit_test")
 """The arguments of a day's build: models, snapshots and tests on data. Unit tests belong to `make test`."""
 
+_QUIET = ("--log-level", "none", "--log-level-file", "debug")
+
 Progress = Callable[[str], None]
 
 
@@ -68,7 +70,7 @@ def run(arguments: Sequence[str] = BUILD, *, progress: Progress | None = None) -
     from dbt.cli.main import dbtRunner
 
     with _variables(environment()):
-        outcome = dbtRunner(callbacks=[_reporter(progress or _to_stderr)]).invoke(["--log-level", "none", *arguments])
+        outcome = dbtRunner(callbacks=[_reporter(progress or _to_stderr)]).invoke([*_QUIET, *arguments])
     results = list(getattr(outcome.result, "results", None) or [])
     if not outcome.success:
         raise WinbackError(_explanation(arguments, results, outcome.exception))

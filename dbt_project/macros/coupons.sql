@@ -16,6 +16,7 @@
     and not exists (
         select 1
         from {{ ref('stg_raw__orders') }} as orders
-        where orders.coupon_code = {{ codes }}.code
+        -- The second condition keeps orders without a code out of any plan.
+        where orders.coupon_code = {{ codes }}.code and orders.coupon_code is not null
     )
 {%- endmacro %}

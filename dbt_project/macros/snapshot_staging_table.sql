@@ -56,3 +56,21 @@
     from compared
     where kept_scd_id is not null
 {%- endmacro %}
+
+{# The same for what follows: with statistics on the staged rows, the history is met by its index. #}
+{% macro postgres__snapshot_merge_sql(target, source, insert_cols) -%}
+    analyze {{ source }};
+
+    update {{ target }}
+    set dbt_valid_to = changed.dbt_valid_to
+    from {{ source }} as changed
+    where
+        changed.dbt_change_type = 'update'
+        and changed.dbt_scd_id = {{ target }}.dbt_scd_id
+        and {{ target }}.dbt_valid_to is null;
+
+    insert into {{ target }} ({{ insert_cols | join(', ') }})
+    select {{ insert_cols | join(', ') }}
+    from {{ source }}
+    where dbt_change_type = 'insert'
+{%- endmacro %}

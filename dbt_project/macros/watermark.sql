@@ -1,20 +1,17 @@
 {# What changed in a source since the last build, by `updated_at`: an index range. Its start lies a little behind the newest row that is there
    (rows are committed late), and never after the last day that was run before (days may be run out of order, and simulated ones know
-   their future). `built`: the relation that holds what was taken before, none at a first build, which takes everything. #}
+   their future). `built`: the relation that holds what was taken before, none at a first build, which takes everything.
+   The start is looked up first and written into the statement: of a literal the planner knows how few rows lie after it. #}
 {% macro changed_since(updated_at, built, built_updated_at) -%}
-    {%- if not built -%}
+    {%- if not built or not execute -%}
     true
     {%- else -%}
-    {{ updated_at }} > coalesce(
-        least(
-            (select max(built.{{ built_updated_at }}) from {{ built }} as built) - interval '{{ var("lookback") }}',
-            (
-                select min(coalesce(previous_as_of, as_of - 1)::timestamp at time zone timezone)
-                from {{ ref('int_run_days') }}
-            )
-        ),
-        '-infinity'::timestamptz
-    )
+    {%- set found = run_query(
+        "select coalesce(least((select max(built." ~ built_updated_at ~ ") from " ~ built ~ " as built) - interval '"
+        ~ var('lookback') ~ "', (select min(coalesce(previous_as_of, as_of - 1)::timestamp at time zone timezone) from "
+        ~ ref('int_run_days') ~ ")), '-infinity')::text"
+    ) -%}
+    {{ updated_at }} > '{{ found.columns[0].values()[0] }}'::timestamptz
     {%- endif -%}
 {%- endmacro %}
 

@@ -171,7 +171,8 @@ def test_a_pause_that_is_over_takes_back_no_earlier_no(handoff: dict[str, Any]) 
             connection.execute(
                 "insert into events.preference"
                 " (event_key, message_id, channel, kind, until, source, occurred_at, received_at)"
-                " select %s, id, 'email', %s, %s, 'preference_page', %s, %s from outbox.message where contact_id = 'far'",
+                " select %s, id, 'email', %s, %s, 'preference_page', %s, %s from outbox.message"
+                " where contact_id = 'far'",
                 [kind, kind, until, at("2017-10-01", said), at("2017-10-01", said)],
             )
     assert stops("far", "2017-10-02") == {(None, "suppressed")}

@@ -47,9 +47,13 @@ def test_a_model_has_a_yml_beside_it_that_says_what_a_row_is(path: Path) -> None
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_a_model_ends_with_a_select_of_what_it_built(path: Path) -> None:
     last = _without_comments(path).strip().splitlines()[-1]
-    assert last in {"select * from final", "select * from renamed"} or re.fullmatch(
-        r"\{\{ dormant_at\(\d+\) \}\}", last
-    )
+    is_flat = path.stem.startswith("stg_") or path.stem in {"send_stops", "recipients", "marketing_touches"}
+    assert is_flat or last == "select * from final" or re.fullmatch(r"\{\{ dormant_at\(\d+\) \}\}", last)
+
+
+@pytest.mark.parametrize("path", [path for path in MODELS if path.stem.startswith("stg_")], ids=lambda path: path.stem)
+def test_a_staging_view_renames_and_casts_and_hides_no_index_behind_a_cte(path: Path) -> None:
+    assert path.read_text().startswith("select\n")
 
 
 @pytest.mark.slow

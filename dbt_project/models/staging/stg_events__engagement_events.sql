@@ -1,17 +1,9 @@
-with source as (
-    select * from {{ source('events', 'engagement_event') }}
-),
-
-renamed as (
-    select
-        event_key,
-        message_id,
-        channel,
-        kind,
-        is_machine,
-        occurred_at,
-        received_at
-    from source
-)
-
-select * from renamed
+select
+    event_key,
+    message_id,
+    channel,
+    kind,
+    is_machine,
+    occurred_at,
+    received_at
+from {{ source('events', 'engagement_event') }}

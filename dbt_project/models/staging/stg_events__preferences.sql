@@ -1,17 +1,9 @@
-with source as (
-    select * from {{ source('events', 'preference') }}
-),
-
-renamed as (
-    select
-        event_key,
-        message_id,
-        channel,
-        address_hash,
-        kind,
-        until as paused_until,
-        occurred_at
-    from source
-)
-
-select * from renamed
+select
+    event_key,
+    message_id,
+    channel,
+    address_hash,
+    kind,
+    until as paused_until,
+    occurred_at
+from {{ source('events', 'preference') }}

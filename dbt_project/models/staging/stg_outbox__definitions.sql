@@ -1,13 +1,5 @@
-with source as (
-    select * from {{ source('outbox', 'definition') }}
-),
-
-renamed as (
-    select
-        hash as definition_hash,
-        kind,
-        body
-    from source
-)
-
-select * from renamed
+select
+    hash as definition_hash,
+    kind,
+    body
+from {{ source('outbox', 'definition') }}

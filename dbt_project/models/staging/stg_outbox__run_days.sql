@@ -1,13 +1,5 @@
-with source as (
-    select * from {{ source('outbox', 'run_day') }}
-),
-
-renamed as (
-    select
-        run_id,
-        as_of,
-        clock
-    from source
-)
-
-select * from renamed
+select
+    run_id,
+    as_of,
+    clock
+from {{ source('outbox', 'run_day') }}

@@ -1,17 +1,9 @@
-with source as (
-    select * from {{ source('outbox', 'run') }}
-),
-
-renamed as (
-    select
-        run_id,
-        mode,
-        definition_hash,
-        target,
-        state,
-        clock,
-        created_at
-    from source
-)
-
-select * from renamed
+select
+    run_id,
+    mode,
+    definition_hash,
+    target,
+    state,
+    clock,
+    created_at
+from {{ source('outbox', 'run') }}

@@ -1,11 +1,3 @@
-with source as (
-    select * from {{ source('outbox', 'time_zone') }}
-),
-
-renamed as (
-    select
-        zone
-    from source
-)
-
-select * from renamed
+select
+    zone
+from {{ source('outbox', 'time_zone') }}

@@ -1,12 +1,4 @@
-with source as (
-    select * from {{ source('raw', 'loads') }}
-),
-
-renamed as (
-    select
-        table_name::text as table_name,
-        complete_through::timestamptz as complete_through
-    from source
-)
-
-select * from renamed
+select
+    table_name::text as table_name,
+    complete_through::timestamptz as complete_through
+from {{ source('raw', 'loads') }}
