@@ -24,6 +24,7 @@ from winback_approval import Approval
 from winback_operator import WinbackOperator
 
 ZONE = os.environ.get("WINBACK_TIMEZONE", "America/New_York")
+SCHEDULE = os.environ.get("WINBACK_SCHEDULE", "0 5 * * *")  # none: only when triggered, as with the sample data
 START = os.environ.get("WINBACK_START", "2026-11-20")  # no earlier day is caught up on
 
 AT = "(dag_run.logical_date or dag_run.run_after).astimezone(dag.timezone)"
@@ -34,7 +35,7 @@ NOT_APPROVED = "{{ '' if 'Approve' in ti.xcom_pull(task_ids='approve', key='chos
 with DAG(
     dag_id="winback_daily",
     doc_md=__doc__,
-    schedule=CronTriggerTimetable(os.environ.get("WINBACK_SCHEDULE", "0 5 * * *"), timezone=ZONE),
+    schedule=None if SCHEDULE == "none" else CronTriggerTimetable(SCHEDULE, timezone=ZONE),
     start_date=pendulum.parse(START, tz=ZONE),
     catchup=True,
     max_active_runs=1,

@@ -45,11 +45,13 @@ def environment() -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "WINBACK_START": _first_day(folder),
     }
-    if METADATA not in os.environ:
-        values[METADATA] = _embedded_metadata()
+    values[METADATA] = os.environ.get(METADATA) or _embedded_metadata()
+    if values[METADATA].startswith("postgresql"):
         # Airflow would derive an asyncpg URL, a driver that nothing else here needs; psycopg 3 can do it.
         values[f"{METADATA}_ASYNC"] = "postgresql+psycopg://" + values[METADATA].partition("://")[2]
-    return {**values, **os.environ}
+    # `airflow standalone` starts `airflow` by its name, whether this environment is activated or not.
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    return {**values, **os.environ, "PATH": path}
 
 
 def ensure() -> dict[str, str]:
