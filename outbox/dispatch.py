@@ -146,9 +146,9 @@ class Dispatcher:
                 campaign,
                 now.date(),
                 f"{campaign} stopped itself: its batches fail",
-                f"No message of the last {shared.failures[campaign]} batches of {campaign} through "
-                f"{group.channel} was accepted, so this process stopped sending for it. What was not sent "
-                "stays planned and is tried again by the next dispatch; "
+                f"Batch after batch of {campaign} failed or was refused, the last through {group.channel}, so "
+                "this process stopped sending for it. What was not sent stays planned and is tried again by "
+                "the next dispatch; "
                 "what may have left is in doubt and is not.",
             )
             notices.post(desk, notice, at=now)

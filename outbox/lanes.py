@@ -37,7 +37,9 @@ NAME_FALLBACK = "there"
 SMALL_BATCH = 20
 """What a lane takes at least, where a sender takes messages one by one: a kill leaves so many in doubt at most."""
 FAILED_BATCHES = 5
-"""So many batches of a campaign in a row without one message accepted stop the campaign in this process."""
+"""So many batches in a row of which the provider failed every message stop the campaign in this process."""
+REFUSED_MESSAGES = 50
+"""So many messages in a row that the provider refused do the same: a few refusals are about their recipients."""
 RECORD_TRIES = 6
 """How often the recording of outcomes is tried again when the database has gone away: half a second, then doubled."""
 
@@ -56,6 +58,7 @@ class Shared:
     cooling: dict[str, datetime] = field(default_factory=dict)
     """Channel -> business time before which its provider wants to hear nothing."""
     failures: Counter[str] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, states: Mapping[str, int]) -> None:
@@ -79,17 +82,21 @@ class Shared:
             self.misconfigured.setdefault(channel, str(error))
 
     def learn(self, group: Group, told: Sequence[Outcome], now: datetime) -> None:
-        """Counts failing batches of a campaign, and notes how long a provider wants to be left alone."""
+        """Counts what fails in a row, and notes how long a provider wants to be left alone."""
         waits = [outcome.retry_after for outcome in told if outcome.retry_after]
+        kinds = {outcome.kind for outcome in told}
+        campaign = group.campaign
         with self.lock:
             if waits:
                 self.cooling[group.channel] = now + max(waits)
-            elif any(outcome.kind is OutcomeKind.ACCEPTED for outcome in told):
-                self.failures[group.campaign] = 0
+            elif OutcomeKind.ACCEPTED in kinds:
+                self.failures[campaign] = self.refusals[campaign] = 0
+            elif kinds == {OutcomeKind.REJECTED}:
+                self.refusals[campaign] += len(told)
             else:
-                self.failures[group.campaign] += 1
-                if self.failures[group.campaign] >= FAILED_BATCHES:
-                    self.stopped.add(group.campaign)
+                self.failures[campaign] += 1
+            if self.failures[campaign] >= FAILED_BATCHES or self.refusals[campaign] >= REFUSED_MESSAGES:
+                self.stopped.add(campaign)
 
 
 class Lane:
@@ -115,11 +122,12 @@ class Lane:
         if sender is None:
             return
         rules = Rules.of(self._definition(group.definition_hash), group.channel)
+        template = self._template(group.template_hash)
         more = True
         while more and self._shared.may_go(group, clock.now(self._connection)):
             batch, more = self._take(group, rules, sender, clock, shard)
             if batch:
-                told = list(self._send(group, sender, batch, clock))
+                told = list(self._send(group, sender, template, batch, clock))
                 self._shared.count(self._record(told, clock))
 
     def _take(
@@ -148,18 +156,21 @@ class Lane:
             batch += claim.opened
         return batch, True
 
-    def _send(self, group: Group, sender: Sender, batch: Sequence[Claimed], clock: Clock) -> Iterator[Told]:
+    def _send(
+        self, group: Group, sender: Sender, template: Template, batch: Sequence[Claimed], clock: Clock
+    ) -> Iterator[Told]:
         """Sends in slices of what the sender takes. What is not handed over any more provably never left."""
-        template = self._template(group.template_hash)
         rest = iter(batch)
         spared: Outcome | None = None
         while part := list(islice(rest, sender.batch_size)):
             if spared is None and self._shared.stopping.is_set():
                 spared = Outcome(OutcomeKind.NOT_SENT, error_code="stopped", retry_after=timedelta())
             answers: dict[uuid.UUID, Outcome] = {}
+            try:
+                now, held = clock.now(self._connection), self._still_held(part)
+            except psycopg.OperationalError:
+                spared = spared or _NO_DATABASE
             if spared is None:
-                now = clock.now(self._connection)
-                held = self._still_held(part)
                 answers = {each.message_id: _TOO_LATE for each in part if each.message_id not in held}
                 messages = [_message(each, group, template, now) for each in part if each.message_id in held]
                 if messages:
@@ -231,6 +242,7 @@ class Lane:
         return self._templates[template_hash]
 
 
+_NO_DATABASE = Outcome(OutcomeKind.NOT_SENT, error_code="database_lost", retry_after=timedelta())
 _TOO_LATE = Outcome(OutcomeKind.NOT_SENT, error_code="lease_expired", retry_after=timedelta())
 _UNANSWERED = Outcome(OutcomeKind.UNKNOWN, error_code="no_outcome", detail="The sender returned no outcome for it.")
 

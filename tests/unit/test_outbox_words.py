@@ -10,7 +10,7 @@ from campaigns.definition import Bundle, load_all
 from cli.build import aware, run_clock
 from cli.dispatch import parse_shard
 from outbox.claims import Rules, Shard
-from outbox.lanes import FAILED_BATCHES, Group, Shared
+from outbox.lanes import FAILED_BATCHES, REFUSED_MESSAGES, Group, Shared
 from outbox.sql import FOLDER, queries
 from senders.contract import Outcome, OutcomeKind
 from warehouse import settings
@@ -91,6 +91,15 @@ def test_a_channel_that_asked_for_a_pause_is_left_alone_until_it_is_over() -> No
     assert not shared.may_go(GROUP, NOW + timedelta(minutes=4))
     assert shared.may_go(GROUP, NOW + timedelta(minutes=5))
     assert GROUP.campaign not in shared.stopped
+
+
+def test_a_few_refused_recipients_stop_nobody_and_many_in_a_row_do() -> None:
+    shared = Shared()
+    for _ in range(REFUSED_MESSAGES - 1):
+        shared.learn(GROUP, [Outcome(OutcomeKind.REJECTED)], NOW)
+    assert shared.may_go(GROUP, NOW)
+    shared.learn(GROUP, [Outcome(OutcomeKind.REJECTED)], NOW)
+    assert not shared.may_go(GROUP, NOW)
 
 
 def test_failing_batches_count_only_in_a_row() -> None:
