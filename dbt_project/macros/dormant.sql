@@ -25,22 +25,19 @@ windows as (
     from days
 ),
 
--- Of two purchases at the same moment the higher order_id is the last.
 last_of_the_day as (
-    select distinct on (windows.as_of, purchases.contact_id)
+    select
         windows.as_of,
         windows.last_purchase_on,
         windows.closes_at,
         windows.day_start,
-        purchases.*
+        purchases.contact_id,
+        max(purchases.ordered_at) as last_purchase_at
     from windows
     cross join lateral (
         select
             orders.contact_id,
-            orders.order_id as last_order_id,
-            orders.ordered_at as last_purchase_at,
-            orders.currency as last_order_currency,
-            {{ order_revenue('orders') }} as last_order_revenue
+            orders.ordered_at
         from {{ ref('stg_raw__orders') }} as orders
         where
             orders.ordered_at >= windows.opens_at
@@ -48,19 +45,11 @@ last_of_the_day as (
             and {{ is_purchase('orders') }}
         offset 0
     ) as purchases
-    order by windows.as_of, purchases.contact_id, purchases.last_purchase_at desc, purchases.last_order_id desc
+    group by windows.as_of, windows.last_purchase_on, windows.closes_at, windows.day_start, purchases.contact_id
 ),
 
-final as (
-    select
-        contact_id,
-        last_order_id,
-        last_order_currency,
-        last_order_revenue,
-        {{ days }} as days_away,
-        as_of,
-        last_purchase_on,
-        last_purchase_at
+dormant as (
+    select *
     from last_of_the_day
     where
         (
@@ -74,6 +63,34 @@ final as (
             order by orders.ordered_at
             limit 1
         ) is null
+    offset 0
+),
+
+-- Of two purchases at the same moment the higher order_id is the last.
+final as (
+    select
+        dormant.contact_id,
+        last_orders.order_id as last_order_id,
+        last_orders.currency as last_order_currency,
+        last_orders.revenue as last_order_revenue,
+        {{ days }} as days_away,
+        dormant.as_of,
+        dormant.last_purchase_on,
+        dormant.last_purchase_at
+    from dormant
+    cross join lateral (
+        select
+            orders.order_id,
+            orders.currency,
+            {{ order_revenue('orders') }} as revenue
+        from {{ ref('stg_raw__orders') }} as orders
+        where
+            orders.contact_id = dormant.contact_id
+            and orders.ordered_at = dormant.last_purchase_at
+            and {{ is_purchase('orders') }}
+        order by orders.order_id desc
+        limit 1
+    ) as last_orders
 )
 
 select * from final

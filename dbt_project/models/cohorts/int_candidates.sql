@@ -15,22 +15,30 @@ due as (
 
 -- Of two episodes of one contact the newer counts: its purchase ended the older one.
 newest as (
-    select distinct on (due.run_id, due.campaign, due.step, due.as_of, due.contact_id)
-        due.*,
+    select distinct on (window_no, contact_id) *
+    from due
+    order by window_no, contact_id, episode_on desc, due_on desc
+),
+
+in_window as (
+    select
+        windows.run_id,
+        windows.campaign,
+        windows.step,
         windows.step_keys,
+        windows.as_of,
+        newest.contact_id,
+        newest.parent_message_id,
+        newest.episode_on,
+        newest.due_on,
+        newest.started_at,
         case
             when windows.is_simulated or windows.mode = 'live' then 'live'
-            when windows.mode = 'allowlist' and due.contact_id = any(windows.allowlist) then 'allowlist'
+            when windows.mode = 'allowlist' and newest.contact_id = any(windows.allowlist) then 'allowlist'
             else 'shadow'
         end as mode
-    from due
-    inner join windows
-        on
-            windows.run_id = due.run_id
-            and windows.campaign = due.campaign
-            and windows.step = due.step
-            and windows.as_of = due.as_of
-    order by due.run_id, due.campaign, due.step, due.as_of, due.contact_id, due.episode_on desc, due.due_on desc
+    from newest
+    inner join windows on windows.window_no = newest.window_no
 ),
 
 final as (
@@ -45,30 +53,30 @@ final as (
         episode_on,
         due_on,
         started_at
-    from newest
+    from in_window
     where
         -- Settled: there is a message for the episode, or a decision that was not a hold. What a shadow decided settles the shadow only.
         not exists (
             select 1
             from {{ ref('stg_outbox__messages') }} as messages
             where
-                messages.campaign = newest.campaign
-                and messages.contact_id = newest.contact_id
-                and messages.episode_on = newest.episode_on
-                and messages.step = any(newest.step_keys)
-                and messages.run_id <> newest.run_id
+                messages.campaign = in_window.campaign
+                and messages.contact_id = in_window.contact_id
+                and messages.episode_on = in_window.episode_on
+                and messages.step = any(in_window.step_keys)
+                and messages.run_id <> in_window.run_id
         )
         and not exists (
             select 1
             from {{ ref('stg_outbox__decisions') }} as decisions
             where
-                decisions.campaign = newest.campaign
-                and decisions.contact_id = newest.contact_id
-                and decisions.episode_on = newest.episode_on
-                and decisions.step = any(newest.step_keys)
-                and decisions.run_id <> newest.run_id
+                decisions.campaign = in_window.campaign
+                and decisions.contact_id = in_window.contact_id
+                and decisions.episode_on = in_window.episode_on
+                and decisions.step = any(in_window.step_keys)
+                and decisions.run_id <> in_window.run_id
                 and decisions.decision <> 'hold'
-                and (decisions.mode = 'shadow') = (newest.mode = 'shadow')
+                and (decisions.mode = 'shadow') = (in_window.mode = 'shadow')
         )
 )
 

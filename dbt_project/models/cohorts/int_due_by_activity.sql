@@ -8,10 +8,7 @@ with windows as (
 
 active as (
     select distinct
-        windows.run_id,
-        windows.campaign,
-        windows.step,
-        windows.as_of,
+        windows.window_no,
         windows.timezone,
         windows.opens_at,
         windows.closes_at,
@@ -42,6 +39,8 @@ started as (
             )
         ) as started_at
     from active
+    -- Looked up once, not once for each use of the column.
+    offset 0
 ),
 
 episodes as (
@@ -55,12 +54,9 @@ episodes as (
 
 final as (
     select
-        run_id,
-        campaign,
-        step,
+        window_no,
         contact_id,
         null::uuid as parent_message_id,
-        as_of,
         episode_on,
         episode_on + wait_days as due_on,
         started_at

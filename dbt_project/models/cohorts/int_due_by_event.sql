@@ -8,10 +8,7 @@ with windows as (
 
 reactions as (
     select
-        windows.run_id,
-        windows.campaign,
-        windows.step,
-        windows.as_of,
+        windows.window_no,
         windows.timezone,
         windows.wait_days,
         windows.opens_at,
@@ -30,17 +27,16 @@ reactions as (
         and messages.state = 'accepted'
         and messages.campaign = windows.campaign
         and messages.step = any(windows.parent_step_keys)
-    group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+    group by
+        windows.window_no, windows.timezone, windows.wait_days, windows.opens_at, windows.event_kinds,
+        messages.contact_id, messages.message_id, messages.episode_on
 ),
 
 first_reactions as (
     select
-        run_id,
-        campaign,
-        step,
+        window_no,
         contact_id,
         message_id,
-        as_of,
         episode_on,
         timezone,
         wait_days,
@@ -60,12 +56,9 @@ first_reactions as (
 
 accepted as (
     select
-        windows.run_id,
-        windows.campaign,
-        windows.step,
+        windows.window_no,
         messages.contact_id,
         messages.message_id,
-        windows.as_of,
         messages.episode_on,
         windows.timezone,
         windows.wait_days,
@@ -90,12 +83,9 @@ events as (
 
 final as (
     select
-        run_id,
-        campaign,
-        step,
+        window_no,
         contact_id,
         message_id as parent_message_id,
-        as_of,
         episode_on,
         (occurred_at at time zone timezone)::date + wait_days as due_on,
         occurred_at as started_at

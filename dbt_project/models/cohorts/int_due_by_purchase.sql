@@ -7,17 +7,14 @@ with windows as (
 ),
 
 last_purchases as (
-    select distinct on (windows.run_id, windows.campaign, windows.step, windows.as_of, purchases.contact_id)
-        windows.run_id,
-        windows.campaign,
-        windows.step,
-        windows.as_of,
+    select
+        windows.window_no,
         windows.timezone,
         windows.closes_at,
         windows.wait_days,
         purchases.contact_id,
-        purchases.ordered_at as started_at,
-        (purchases.ordered_at at time zone windows.timezone)::date as episode_on
+        max(purchases.ordered_at) as started_at,
+        (max(purchases.ordered_at) at time zone windows.timezone)::date as episode_on
     from windows
     cross join lateral (
         select
@@ -30,18 +27,14 @@ last_purchases as (
             and {{ is_purchase('orders') }}
         offset 0
     ) as purchases
-    order by
-        windows.run_id, windows.campaign, windows.step, windows.as_of, purchases.contact_id, purchases.ordered_at desc
+    group by windows.window_no, windows.timezone, windows.closes_at, windows.wait_days, purchases.contact_id
 ),
 
 final as (
     select
-        run_id,
-        campaign,
-        step,
+        window_no,
         contact_id,
         null::uuid as parent_message_id,
-        as_of,
         episode_on,
         episode_on + wait_days as due_on,
         started_at

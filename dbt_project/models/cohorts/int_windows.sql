@@ -11,6 +11,7 @@ steps as (
 
 final as (
     select
+        row_number() over (order by days.run_id, days.as_of, days.campaign, steps.position, steps.step) as window_no,
         days.run_id,
         days.campaign,
         steps.step,

@@ -25,11 +25,13 @@ days as (
             select sales.known_at
             from {{ ref('int_product_sales') }} as sales
             where sales.sold_on = wanted.sold_on
+            order by sales.sold_on, sales.product_id
             limit 1
         ) is distinct from (
             select counted.known_at
             from {{ this }} as counted
             where counted.sold_on = wanted.sold_on
+            order by counted.sold_on, counted.product_id
             limit 1
         )
     {%- endif %}

@@ -67,7 +67,13 @@ days as (
     from wanted
     {%- if is_incremental() %}
     where
-        (select true from {{ this }} as counted where counted.sold_on = wanted.sold_on limit 1) is null
+        (
+            select true
+            from {{ this }} as counted
+            where counted.sold_on = wanted.sold_on
+            order by counted.sold_on, counted.product_id
+            limit 1
+        ) is null
         or sold_on in (select changed.sold_on from changed)
     {%- endif %}
 ),

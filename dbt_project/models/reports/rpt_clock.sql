@@ -1,10 +1,18 @@
 -- The sample data holds its own future, and so will a backfill: nothing after this instant has happened yet. The ledger's own times
 -- alone, for they are in the runs' clock; providers date their events as they like.
-with final as (
+with days as (
+    select * from {{ source('outbox', 'run_day') }}
+),
+
+final as (
     select greatest(
-        (select max(clock) from {{ source('outbox', 'run_day') }}),
-        (select max(accepted_at) from {{ source('outbox', 'message') }}),
-        (select max(closed_at) from {{ source('outbox', 'message') }})
+        (select max(clock) from days),
+        -- The last week's messages: none is accepted so late that an earlier day's could be the newest.
+        (
+            select max(messages.accepted_at)
+            from {{ source('outbox', 'message') }} as messages
+            where messages.as_of >= (select max(as_of) - 7 from days)
+        )
     ) as reporting_at
 )
 

@@ -53,12 +53,8 @@ watched as (
     from entries
     cross join clock
     cross join lateral (
-        with recursive linked as (
-            {{ person_members('(select entries.contact_id)', source('raw', 'contacts')) }}
-        )
-
-        select array_agg(distinct linked.member_contact_id) as contact_ids
-        from linked
+        select {{ person_ids('entries.contact_id', source('raw', 'contacts')) }} as contact_ids
+        offset 0
     ) as members
 ),
 

@@ -29,14 +29,10 @@ persons as (
     cross join clock
     inner join definitions on definitions.hash = messages.definition_hash
     left join grants on grants.id = messages.coupon_grant_id
-    -- Who buys under another contact with the same address came back all the same.
+    -- Who buys under another contact with the same address came back all the same. OFFSET 0: looked up once a message.
     cross join lateral (
-        with recursive linked as (
-            {{ person_members('(select messages.contact_id)', source('raw', 'contacts')) }}
-        )
-
-        select array_agg(distinct linked.member_contact_id) as contact_ids
-        from linked
+        select {{ person_ids('messages.contact_id', source('raw', 'contacts')) }} as contact_ids
+        offset 0
     ) as members
     cross join lateral (
         select min(earlier.accepted_at) as started_at
