@@ -55,8 +55,8 @@ def register(app: typer.Typer) -> None:
                 "index": str(done.index),
                 "pages": [str(path) for path in done.pages.values()],
                 "people_reached": done.page.headline["people_reached"],
-                "people_came_back": done.page.headline["people_came_back"],
-                "orders": done.page.headline["orders"],
+                "people_came_back": done.page.back["people_came_back"],
+                "orders": done.page.back["orders"],
             }
         )
 

@@ -75,12 +75,13 @@ class Page:
     last: date
     steps: Sequence[Row]
     headline: Row
-    revenue: Sequence[Row]
+    orders: Sequence[Row]
+    """Counted in several ways; `counted_by` says which."""
     stages: Sequence[Row]
     left_out: Sequence[Row]
     sends: Sequence[Row]
     engagement: Sequence[Row]
-    returns: Sequence[Row]
+    reached: Sequence[Row]
     purchases: Sequence[Row]
     holdout: Sequence[Row]
     coupons: Sequence[Row]
@@ -91,6 +92,29 @@ class Page:
     def run(self) -> Row:
         """The newest run."""
         return self.runs[-1]
+
+    @property
+    def back(self) -> Row:
+        """Who came back, over all: people and orders."""
+        return _orders(self.orders, "all")[0]
+
+    @property
+    def revenue(self) -> Sequence[Row]:
+        """The orders by currency."""
+        return _orders(self.orders, "currency")
+
+    @property
+    def back_by_day(self) -> Mapping[date, Row]:
+        """The orders by the day of the message that has the credit; days without any are missing."""
+        return {row["as_of"]: row for row in _orders(self.orders, "day")}
+
+    def back_of(self, step: Row) -> Row | None:
+        """The orders credited to a step (a row with `campaign` and `step`)."""
+        return next((row for row in _orders(self.orders, "step") if _same_step(row, step)), None)
+
+    def revenue_of(self, step: Row) -> Sequence[Row]:
+        """The same by currency."""
+        return [row for row in _orders(self.orders, "step and currency") if _same_step(row, step)]
 
     @property
     def timezone(self) -> str:
@@ -117,6 +141,14 @@ def runs(connection: psycopg.Connection[Any], first: date | None = None, last: d
     return list(queries().runs(connection, first=first, last=last))
 
 
+def _orders(rows: Sequence[Row], counted_by: str) -> Sequence[Row]:
+    return [row for row in rows if row["counted_by"] == counted_by]
+
+
+def _same_step(one: Row, other: Row) -> bool:
+    return bool(one["campaign"] == other["campaign"] and one["step"] == other["step"])
+
+
 def last_day(connection: psycopg.Connection[Any]) -> date | None:
     """The last day that was run."""
     day: date | None = queries().last_day(connection)["as_of"]
@@ -139,6 +171,7 @@ def page(connection: psycopg.Connection[Any], chosen: Sequence[Row]) -> Page:
     first, last = (min(days), max(days)) if days else (date.min, date.min)
     ids = [row["run_id"] for row in chosen]
     ask = queries()
+    orders = list(ask.orders(connection, runs=ids))
     return Page(
         clock=ask.clock(connection)["reporting_at"],
         runs=chosen,
@@ -146,13 +179,13 @@ def page(connection: psycopg.Connection[Any], chosen: Sequence[Row]) -> Page:
         last=last,
         steps=list(ask.steps(connection, runs=ids)),
         headline=ask.headline(connection, runs=ids),
-        revenue=list(ask.revenue(connection, runs=ids)),
-        stages=list(ask.stages(connection, runs=ids)),
+        orders=orders,
+        stages=list(ask.stages(connection, runs=ids, came_back=_orders(orders, "all")[0]["messages_came_back"])),
         left_out=list(ask.left_out(connection, runs=ids)),
         sends=list(ask.sends(connection, runs=ids)),
         engagement=list(ask.engagement(connection, runs=ids)),
-        returns=list(ask.returns(connection, runs=ids)),
-        purchases=list(ask.purchases(connection, runs=ids, most=PURCHASES)),
+        reached=list(ask.reached(connection, runs=ids)),
+        purchases=list(ask.purchases(connection, runs=ids, most=PURCHASES)) if len(ids) == 1 else [],
         holdout=list(ask.holdout(connection, first=first, last=last)),
         coupons=list(ask.coupons(connection, last=last)),
         alerts=list(ask.alerts(connection, first=first, last=last)),

@@ -72,7 +72,7 @@ def lead(page: Page) -> str:
         reached = (
             f"{number(head['people_reached'])} {plural(head['people_reached'], 'person was', 'people were')} reached"
         )
-        back = head["people_came_back"]
+        back = page.back["people_came_back"]
         bought = f"{number(back)} of them {plural(back, 'has', 'have')}" if back else "nobody has"
         return f"{looked_at}; {reached}, and {bought} bought since."
     if head["shadow"]:

@@ -29,7 +29,7 @@ def show(done: Published) -> None:
     table.add_column(justify="right", style="bold")
     table.add_column()
     table.add_row(render.number(head["people_reached"]), "people reached")
-    table.add_row(render.number(head["people_came_back"]), "came back (bought within 30 days)")
+    table.add_row(render.number(page.back["people_came_back"]), "came back (bought within 30 days)")
     for row in page.revenue:
         table.add_row(
             f"{render.amount(row['revenue'])} {row['currency']}", f"revenue of {row['orders']} orders, refunds deducted"

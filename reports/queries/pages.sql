@@ -41,18 +41,6 @@ with messages as (
     where run_id = any(:runs)
 ),
 
-orders as (
-    select
-        count(distinct contact_id) filter (where is_first) as people_came_back,
-        count(distinct contact_id) filter (where is_attributed) as people_attributed,
-        count(*) as orders,
-        count(*) filter (where is_attributed) as attributed_orders,
-        count(*) filter (where has_used_code) as code_orders,
-        count(*) filter (where refunded > 0) as refunded_orders
-    from reports.rpt_return_orders
-    where run_id = any(:runs)
-),
-
 decisions as (
     select distinct on (campaign, step, contact_id, episode_on) *
     from reports.rpt_decisions
@@ -71,23 +59,37 @@ decided as (
     from decisions
 )
 
-select * from messages cross join orders cross join decided;
+select * from messages cross join decided;
 
--- name: revenue(runs)
--- Orders and revenue by currency: never added up across them.
+-- name: orders(runs)
+-- The orders credited to the runs' messages, counted in one go: over all, by currency, by step, by step and currency, by day.
 select
+    case
+        when grouping(as_of) = 0 then 'day'
+        when grouping(step, currency) = 0 then 'step and currency'
+        when grouping(step) = 0 then 'step'
+        when grouping(currency) = 0 then 'currency'
+        else 'all'
+    end as counted_by,
+    campaign,
+    step,
     currency,
-    sum(orders)::bigint as orders,
+    as_of,
+    count(distinct contact_id) filter (where is_first) as people_came_back,
+    count(distinct contact_id) filter (where is_attributed) as people_attributed,
+    count(distinct message_id) filter (where is_first) as messages_came_back,
+    count(*) as orders,
+    count(*) filter (where is_attributed) as attributed_orders,
+    count(*) filter (where has_used_code) as code_orders,
+    count(*) filter (where refunded > 0) as refunded_orders,
     sum(revenue) as revenue,
-    sum(refunded) as refunded,
-    sum(attributed_orders)::bigint as attributed_orders,
-    sum(attributed_revenue) as attributed_revenue
-from reports.rpt_revenue
+    sum(refunded) as refunded
+from reports.rpt_return_orders
 where run_id = any(:runs)
-group by currency
-order by orders desc, currency;
+group by grouping sets ((), (currency), (campaign, step), (campaign, step, currency), (as_of))
+order by counted_by, campaign, step, orders desc, currency, as_of;
 
--- name: stages(runs)
+-- name: stages(runs, came_back)
 -- The way from everybody looked at to who came back; a share only where its base is big enough to mean something.
 with decisions as (
     select distinct on (campaign, step, contact_id, episode_on) *
@@ -113,17 +115,10 @@ sent as (
     where run_id = any(:runs)
 ),
 
-returned as (
-    select count(distinct message_id) filter (where is_first) as came_back
-    from reports.rpt_return_orders
-    where run_id = any(:runs)
-),
-
 stages as (
     select stage.*, decided.evaluated
     from decided
     cross join sent
-    cross join returned
     cross join lateral (
         values
             (1, 'evaluated', decided.evaluated),
@@ -132,7 +127,7 @@ stages as (
             (4, 'delivered', sent.delivered),
             (5, 'opened', sent.opened),
             (6, 'clicked', sent.clicked),
-            (7, 'came_back', returned.came_back)
+            (7, 'came_back', :came_back::bigint)
     ) as stage (position, stage, counted)
 )
 
@@ -252,40 +247,12 @@ select
 from summed
 order by campaign, step, channel;
 
--- name: returns(runs)
--- People reached and come back, by step; orders are credited to one message each, so they add up.
-with people as (
-    select
-        campaign,
-        step,
-        sum(people_reached)::bigint as people_reached,
-        sum(people_came_back)::bigint as people_came_back,
-        sum(people_attributed)::bigint as people_attributed,
-        sum(orders)::bigint as orders,
-        sum(attributed_orders)::bigint as attributed_orders,
-        sum(code_orders)::bigint as code_orders
-    from reports.rpt_returns
-    where run_id = any(:runs)
-    group by campaign, step
-),
-
-money as (
-    select
-        campaign,
-        step,
-        jsonb_agg(jsonb_build_object('currency', currency, 'revenue', revenue) order by currency) as revenue
-    from (
-        select campaign, step, currency, sum(revenue) as revenue
-        from reports.rpt_revenue
-        where run_id = any(:runs)
-        group by campaign, step, currency
-    ) as summed
-    group by campaign, step
-)
-
-select people.*, coalesce(money.revenue, '[]') as revenue
-from people
-left join money using (campaign, step)
+-- name: reached(runs)
+-- The people that each step reached.
+select campaign, step, count(distinct contact_id) as people_reached
+from reports.rpt_messages
+where run_id = any(:runs) and is_reached
+group by campaign, step
 order by campaign, step;
 
 -- name: purchases(runs, most)
@@ -345,7 +312,7 @@ order by coupons.promotion, coupons.as_of desc;
 select * from reports.rpt_alerts where on_day between :first and :last order by on_day, raised_at, kind, subject;
 
 -- name: days(runs)
--- One row per day that was run: what was decided, sent and came back, with the height of a chart over them all.
+-- One row per day that was run: what was decided and sent, with the height of a chart over them all.
 with runs as (
     select * from reports.rpt_runs where run_id = any(:runs)
 ),
@@ -383,13 +350,6 @@ sent as (
     group by as_of
 ),
 
-returned as (
-    select as_of, count(distinct contact_id) filter (where is_first) as people_came_back, count(*) as orders
-    from reports.rpt_return_orders
-    where run_id = any(:runs)
-    group by as_of
-),
-
 final as (
     select
         calendar.as_of,
@@ -404,20 +364,16 @@ final as (
         coalesce(sent.accepted, 0) as accepted,
         coalesce(sent.people_reached, 0) as people_reached,
         coalesce(sent.opened, 0) as opened,
-        coalesce(sent.clicked, 0) as clicked,
-        coalesce(returned.people_came_back, 0) as people_came_back,
-        coalesce(returned.orders, 0) as orders
+        coalesce(sent.clicked, 0) as clicked
     from calendar
     inner join runs on runs.run_id = calendar.run_id
     left join decided on decided.as_of = calendar.as_of
     left join sent on sent.as_of = calendar.as_of
-    left join returned on returned.as_of = calendar.as_of
 )
 
 select
     *,
     greatest(max(evaluated) over (), 1) as highest,
-    greatest(max(people_reached) over (), 1) as highest_reached,
     send + hold as send_and_hold,
     send + hold + holdout as send_hold_and_holdout
 from final

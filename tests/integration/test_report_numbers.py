@@ -185,9 +185,9 @@ def test_a_code_that_has_expired_is_not_left(reports: psycopg.Connection) -> Non
 def test_the_headline_counts_people_once_over_all_runs(week: Story) -> None:
     with read.analyst() as connection:
         page = read.page(connection, read.runs(connection))
-    head = page.headline
-    assert (head["people_reached"], head["people_came_back"], head["orders"]) == (5, 4, 5)
-    assert (head["people_attributed"], head["attributed_orders"], head["code_orders"], head["refunded_orders"]) == (
+    head, back = page.headline, page.back
+    assert (head["people_reached"], back["people_came_back"], back["orders"]) == (5, 4, 5)
+    assert (back["people_attributed"], back["attributed_orders"], back["code_orders"], back["refunded_orders"]) == (
         3,
         3,
         1,
@@ -204,8 +204,8 @@ def test_the_headline_counts_people_once_over_all_runs(week: Story) -> None:
 def test_the_headline_of_one_run_is_its_own(week: Story) -> None:
     with read.analyst() as connection:
         page = read.page(connection, [read.run(connection, week.runs["second"])])
-    head = page.headline
-    assert (head["people_reached"], head["people_came_back"], head["orders"], head["evaluated"]) == (4, 3, 4, 11)
+    head, back = page.headline, page.back
+    assert (head["people_reached"], back["people_came_back"], back["orders"], head["evaluated"]) == (4, 3, 4, 11)
     assert {(row["currency"], row["revenue"]) for row in page.revenue} == {("USD", Decimal(105)), ("EUR", Decimal(20))}
     assert [(row["kind"], row["reason"], row["contacts"]) for row in page.left_out] == [
         ("skip", "no_email_consent", 1), ("hold", "pool_dry", 1), ("holdout", "holdout", 1),

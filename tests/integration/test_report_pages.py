@@ -177,7 +177,7 @@ def test_only_the_pages_asked_for_are_written(week: Story, tmp_path: Path) -> No
 
 def test_a_stretch_of_days_is_counted_by_itself(week: Story, tmp_path: Path) -> None:
     done = publish.publish(publish.Choice(first=date(2017, 10, 3), last=date(2017, 10, 5)), tmp_path, render.Links())
-    assert (done.page.headline["people_reached"], done.page.headline["people_came_back"]) == (2, 1)
+    assert (done.page.headline["people_reached"], done.page.back["people_came_back"]) == (2, 1)
     assert "3 October 2017 to 5 October 2017" in words(done.index.read_text())
 
 
