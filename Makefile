@@ -6,7 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for v in python3.11 python3.12 python3.13 python3; do command -v $$v >/dev/null 2>&1 && $$v -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' 2>/dev/null && echo $$v && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export GX_ANALYTICS_ENABLED := false
@@ -24,13 +24,13 @@ $(BIN)/python:
 
 $(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
 	@echo "Installing Winback and what it stands on (about 1 GB; one to four minutes, once)"
-	@$(PIP) install --progress-bar on -r requirements.txt
-	@$(PIP) install --no-deps --editable .
+	@$(PIP) install -r requirements.txt
+	@$(PIP) install --quiet --no-deps --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@echo "Installing the test tools"
-	@$(PIP) install -r requirements-dev.txt
+	@$(PIP) install --quiet -r requirements-dev.txt
 	@touch $@
 
 .PHONY: install
