@@ -27,9 +27,7 @@ def test_an_edited_migration_is_refused(warehouse: str, tmp_path: Path) -> None:
         migrate([folder])
 
 
-def test_a_failing_migration_leaves_nothing_of_itself_or_its_neighbours(
-    warehouse: str, tmp_path: Path
-) -> None:
+def test_a_failing_migration_leaves_nothing_of_itself_or_its_neighbours(warehouse: str, tmp_path: Path) -> None:
     folder = tmp_path / "area" / "migrations"
     folder.mkdir(parents=True)
     (folder / "0001_first.sql").write_text("create table public.first ()")
