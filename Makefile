@@ -59,3 +59,7 @@ bench: $(VENV)/.installed-dev ## Measure, against a peer and against a limit
 pins: ## Compile requirements.txt from requirements.in (needs uv)
 	uv pip compile --universal --python-version 3.11 --quiet --custom-compile-command "make pins" requirements.in -o requirements.txt
 	uv pip compile --universal --python-version 3.11 --quiet --custom-compile-command "make pins" requirements-dev.in -o requirements-dev.txt
+
+.PHONY: docs
+docs: $(VENV)/.installed ## Generate the pages of every table and column (dbt docs) under .local/dbt
+	@$(BIN)/winback docs

@@ -36,6 +36,7 @@ VERBS: tuple[str, ...] = (
     "preview",
     "release",
     "suppress",
+    "docs",
     "sandbox",
     "events",
 )
