@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+_LOG = logging.getLogger("airflow.task")
 SMTP, WEBHOOK = "alerts_smtp", "alerts_webhook"
 
 
@@ -18,24 +19,24 @@ def tell_team(context: Mapping[str, Any]) -> None:
     """Tells of a failed run by whatever exists of two connections: it names the run and the task, never a person.
 
     `alerts_smtp`: a mail server, with `from_email` and `to` in its extra. `alerts_webhook`: a URL as its host; it is
-    sent `{"text": ...}`. That there is neither is said in the log.
+    sent `{"text": ...}`. That nobody could be told is said in the log.
     """
     run = context.get("run_id") or getattr(context.get("dag_run"), "run_id", "?")
     failed = getattr(context.get("ti"), "task_id", "the run")
     text = f"{context['dag'].dag_id}: {failed} failed ({context.get('reason') or 'no reason given'}), run {run}."
-    ways = [conn_id for conn_id, tell in ((SMTP, _mail), (WEBHOOK, _post)) if _tell(conn_id, tell, text)]
-    logging.getLogger("airflow.task").info(
-        "%s Told through: %s", text, ", ".join(ways) or f"nothing (no connection {SMTP} or {WEBHOOK})"
-    )
+    ways = [_tell(conn_id, tell, text) for conn_id, tell in ((SMTP, _mail), (WEBHOOK, _post))]
+    _LOG.info("%s Told through: %s", text, ", ".join(filter(None, ways)) or f"nothing ({SMTP}, {WEBHOOK})")
 
 
-def _tell(conn_id: str, tell: Any, text: str) -> bool:
+def _tell(conn_id: str, tell: Callable[[Any, str], None], text: str) -> str | None:
     try:
-        connection = Connection.get(conn_id)
+        tell(Connection.get(conn_id), text)
     except AirflowNotFoundException:
-        return False
-    tell(connection, text)
-    return True
+        return None
+    except Exception:  # noqa: BLE001 - one way out that is closed must not close the other
+        _LOG.exception("The team could not be told through %s.", conn_id)
+        return None
+    return conn_id
 
 
 def _mail(connection: Connection, text: str) -> None:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from email import message_from_string
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.dags.airflow_home import HOME, Home
+from tests.dags.mailbox import Mailbox
 
 pytestmark = pytest.mark.slow
 
@@ -69,16 +71,23 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def ran(shared_airflow: Home) -> dict[str, Outcome]:
+def mailbox() -> Iterator[Mailbox]:
+    with Mailbox() as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def ran(shared_airflow: Home, mailbox: Mailbox) -> dict[str, Outcome]:
     folder = shared_airflow.folder
-    (folder / "scenarios.json").write_text(json.dumps(SCENARIOS))
+    alerted = {"conf": DAY, "story": {"build": {"fails": 9}}, "env": mailbox.connections()}
+    (folder / "scenarios.json").write_text(json.dumps({**SCENARIOS, "alerted": alerted}))
     done = shared_airflow.run(
         [sys.executable, "-m", "tests.dags.scenarios", str(folder), str(folder / "scenarios.json")],
         WINBACK_RETRIES="0",
         PYTHONPATH=str(HOME),
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    return {name: _read(folder, name) for name in SCENARIOS}
+    return {name: _read(folder, name) for name in (*SCENARIOS, "alerted")}
 
 
 def _read(folder: Path, name: str) -> Outcome:
@@ -124,7 +133,18 @@ def test_a_failing_task_fails_the_run_and_the_report_is_still_written(ran: dict[
     assert ("enqueue" in day.verbs) == (verb == "dispatch")
     assert day.verbs[-1] == "report"
     assert (day.state, day.tasks[verb], day.tasks["report"]) == ("failed", "failed", "success")
-    assert "Told through: nothing" in day.log
+    assert "Told through: nothing (alerts_smtp, alerts_webhook)" in day.log
+
+
+def test_a_failed_run_is_told_by_mail_and_web_hook_where_there_are_connections(
+    ran: dict[str, Outcome], mailbox: Mailbox
+) -> None:
+    told = f"winback_daily: build failed (task_failure), run {ran['alerted'].run_id}."
+    assert mailbox.posted == [{"text": told}]
+    mail = message_from_string(mailbox.mailed)
+    text = b"".join(part.get_payload(decode=True) for part in mail.walk() if not part.is_multipart()).decode()
+    assert (mail["To"], mail["Subject"], text) == ("team@example.com", "Winback: a run failed", told)
+    assert "Told through: alerts_smtp, alerts_webhook" in ran["alerted"].log
 
 
 def test_a_failing_report_does_not_fail_a_day_that_went_well(ran: dict[str, Outcome]) -> None:
