@@ -148,8 +148,7 @@ class Dispatcher:
                 f"{campaign} stopped itself: its batches fail",
                 f"Batch after batch of {campaign} failed or was refused, the last through {group.channel}, so "
                 "this process stopped sending for it. What was not sent stays planned and is tried again by "
-                "the next dispatch; "
-                "what may have left is in doubt and is not.",
+                "the next dispatch; what may have left is in doubt and is not.",
             )
             notices.post(desk, notice, at=now)
             self._progress(notice.title)
