@@ -46,6 +46,7 @@ def register(app: typer.Typer) -> None:
                 "run_id": run,
                 "mode": facts.mode,
                 "held": held,
+                "why": [reason for campaign in held for reason in facts.verdict[campaign]["why"]],
                 "first_live": first_live,
                 "request_count": facts.request_count,
                 "rules": sum(verdict["rules"] for verdict in facts.verdict.values()),

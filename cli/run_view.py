@@ -25,6 +25,7 @@ _HIDDEN = {
     "clock",
     "mode",
     "shards",
+    "why",
     "rules",
     "requests",
     "totals",

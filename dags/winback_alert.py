@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow.sdk import Connection
-from airflow.sdk.exceptions import AirflowNotFoundException
+from winback_operator import AirflowNotFoundException
 
 _LOG = logging.getLogger("airflow.task")
 SMTP, WEBHOOK = "alerts_smtp", "alerts_webhook"

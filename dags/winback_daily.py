@@ -17,11 +17,10 @@ from datetime import timedelta
 
 import pendulum
 from airflow.sdk import DAG, task
-from airflow.sdk.exceptions import AirflowFailException
 from airflow.timetables.trigger import CronTriggerTimetable
 from winback_alert import tell_team
 from winback_approval import Approval
-from winback_operator import WinbackOperator
+from winback_operator import AirflowFailException, WinbackOperator
 
 ZONE = os.environ.get("WINBACK_TIMEZONE", "America/New_York")
 SCHEDULE = os.environ.get("WINBACK_SCHEDULE", "0 5 * * *")  # none: only when triggered, as with the sample data
@@ -89,9 +88,9 @@ with DAG(
     @task(
         doc_md="Fails the run where the gate held a campaign, after the others were served.", trigger_rule="none_failed"
     )
-    def verdict(held: list[str]) -> None:
+    def verdict(held: list[str], why: list[str]) -> None:
         if held:
-            raise AirflowFailException(f"The gate held the day of: {', '.join(held)}. The report says why.")
+            raise AirflowFailException("\n  ".join([f"The gate held the day of {', '.join(held)}.", *why]))
 
     report = WinbackOperator(
         task_id="report",
@@ -99,4 +98,13 @@ with DAG(
         doc_md="The page of the run. Always runs, and never turns a failed run green.",
     ).as_teardown()
 
-    ready >> build >> gate >> approve >> enqueue >> dispatch >> verdict(gate.output["held"]) >> report
+    (
+        ready
+        >> build
+        >> gate
+        >> approve
+        >> enqueue
+        >> dispatch
+        >> verdict(gate.output["held"], gate.output["why"])
+        >> report
+    )

@@ -19,7 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import BaseOperator, Connection
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
+
+try:
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
+except ImportError:  # Airflow before 3.2
+    from airflow.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 
 CONNECTIONS = ("warehouse_default", "sendgrid_default", "twilio_default", "webpush_default", "alerts")
 """Handed to the process as `AIRFLOW_CONN_<ID>` where Airflow has them; nothing of them is rendered or logged."""

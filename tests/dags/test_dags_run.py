@@ -30,7 +30,7 @@ CONNECTION = {
     "extra": json.dumps({"webhook_public_key": "also-secret-key"}),
 }
 FIRST_LIVE = {"gate": {"says": {"mode": "live", "first_live": ["winback"]}}}
-HELD = {"gate": {"says": {"held": ["winback"]}}}
+HELD = {"gate": {"says": {"held": ["winback"], "why": ["codes_once (2 found): No code is promised twice."]}}}
 DAY = {"as_of": "2017-10-01"}
 
 SCENARIOS: dict[str, dict[str, Any]] = {
@@ -116,7 +116,7 @@ def test_a_held_campaign_fails_the_run_after_the_others_were_served(ran: dict[st
     day = ran["held"]
     assert day.code != 0
     assert day.verbs == ALL, "the others are sent, and the report is written"
-    assert "The gate held the day of: winback" in day.log
+    assert "The gate held the day of winback.\n  codes_once (2 found): No code is promised twice." in day.log
     assert (day.state, day.tasks["verdict"]) == ("failed", "failed")
 
 

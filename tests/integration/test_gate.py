@@ -132,7 +132,8 @@ def test_a_held_campaign_makes_the_command_fail_unless_told_to_go_on(built: Buil
     assert "due_and_timely (1 found)" in result.stderr
     going_on = run_gate(built, "--continue")
     assert going_on.exit_code == 0
-    assert json.loads(going_on.stdout.splitlines()[-1])["held"] == ["winback"]
+    said = json.loads(going_on.stdout.splitlines()[-1])
+    assert (said["held"], [why.partition(" ")[0] for why in said["why"]]) == (["winback"], ["due_and_timely"])
     assert told == [["winback"], ["winback"]]
     frozen = enqueue(built.run_id)
     assert (frozen.messages, dict(frozen.withheld)) == (0, {"winback": "gate_failed"})
