@@ -85,9 +85,7 @@ with DAG(
         map_index_template="{{ task.shard }}",
     ).expand(shard=enqueue.output)
 
-    @task(
-        doc_md="Fails the run where the gate held a campaign, after the others were served.", trigger_rule="none_failed"
-    )
+    @task(trigger_rule="none_failed", doc_md="Fails the run where the gate held a campaign; the others were served.")
     def verdict(held: list[str], why: list[str]) -> None:
         if held:
             raise AirflowFailException("\n  ".join([f"The gate held the day of {', '.join(held)}.", *why]))
@@ -98,13 +96,5 @@ with DAG(
         doc_md="The page of the run. Always runs, and never turns a failed run green.",
     ).as_teardown()
 
-    (
-        ready
-        >> build
-        >> gate
-        >> approve
-        >> enqueue
-        >> dispatch
-        >> verdict(gate.output["held"], gate.output["why"])
-        >> report
-    )
+    served = verdict(gate.output["held"], gate.output["why"])
+    ready >> build >> gate >> approve >> enqueue >> dispatch >> served >> report

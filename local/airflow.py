@@ -86,7 +86,12 @@ def command(arguments: Sequence[str] = ()) -> list[str]:
 
 
 def is_scheduled(values: dict[str, str]) -> bool:
-    """Whether a scheduler is alive and runs the daily DAG: it would then take a run made beside it for its own."""
+    """Whether a scheduler is alive and runs the daily DAG: it would then take a run made beside it for its own.
+
+    Known of metadata in PostgreSQL alone; elsewhere the answer is no.
+    """
+    if not values[METADATA].startswith("postgresql"):
+        return False
     with psycopg.connect(_plain(values[METADATA])) as connection:
         row = connection.execute(
             "select exists (select from dag where dag_id = %s and not is_paused) and exists ("

@@ -34,8 +34,9 @@ time.sleep(told.get("sleep", 0))
 if before <= told.get("fails", 0):
     print(f"winback: {verb} cannot do it.\\n  Mend it, then run it again.", file=sys.stderr)
     sys.exit(told.get("code", 1))
-print(json.dumps({"run_id": "11111111-1111-1111-1111-111111111111", "held": [], "why": [],
-                  "first_live": [], "mode": "simulated", "request_count": 3, "shards": ["1/2", "2/2"], **told.get("says", {})}))
+says = {"run_id": "11111111-1111-1111-1111-111111111111", "held": [], "why": [], "first_live": [],
+        "mode": "simulated", "request_count": 3, "shards": ["1/2", "2/2"]}
+print(json.dumps({**says, **told.get("says", {})}))
 """
 
 
