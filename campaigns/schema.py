@@ -1,4 +1,4 @@
-"""The sections of a campaign file, each with its own shape, defaults and limits (DESIGN, section 5)."""
+"""The sections of a campaign file, each with its own shape, defaults and limits."""
 
 from __future__ import annotations
 

@@ -60,6 +60,7 @@ def register(app: typer.Typer) -> None:
         notifier = registry.notifier()
         bundle = definition.load_all(settings.read().campaigns)
         with ledger() as desk:
+            check_mode(desk, SIMULATED if simulated else LIVE)
             now = run_clock(bundle, day, clock, present=runs.database_now(desk), simulated=simulated)
             runs.register(desk, bundle)
             runs.check_keys(desk, bundle, day)
@@ -86,6 +87,22 @@ def register(app: typer.Typer) -> None:
         with ledger() as desk:
             told = _tell_of_pools(desk, notifier, run_id, now)
         context.result({"run_id": run_id, "as_of": day, "mode": plan.mode, "clock": now, "notices": told})
+
+
+def check_mode(desk: psycopg.Connection, mode: str) -> None:
+    """Raises `WinbackError` where the ledger holds runs of the other kind.
+
+    What a simulation did to people (messages, codes, bounces, opt-outs) must not count for real, nor the reverse.
+    """
+    from outbox.sql import queries
+
+    if queries.runs_of_another_mode(desk, mode=mode):
+        other = LIVE if mode == SIMULATED else SIMULATED
+        raise WinbackError(
+            f"This run would be {mode}, and the ledger of this warehouse holds {other} runs: the people, codes and "
+            "opt-outs of a simulation would count for real. Use another database (WINBACK_DATABASE_URL) for one of "
+            "them. Nothing was decided and nothing was sent."
+        )
 
 
 def run_clock(bundle: Bundle, day: date, told: str | None, *, present: datetime, simulated: bool) -> datetime:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from warehouse import connections
+from warehouse.errors import Misconfigured
 
 
 def use_warehouse() -> str:
@@ -32,10 +33,23 @@ def use_warehouse() -> str:
 
 
 def use_senders() -> bool:
-    """Gives every sender without a connection the local sandbox, started on demand.
+    """Settles whether this process speaks to the local sandbox or to real providers: never to both.
 
-    Returns whether all of them are sandboxed: then a run is simulated, otherwise it is live.
+    Where no sender has a connection all of them get the sandbox, started on demand. Where some have one, the others
+    stay without: nothing of their channels is claimed. Returns whether all are sandboxed: then a run is simulated,
+    otherwise it is live. Raises `Misconfigured` where some connections are marked as sandboxes and some are not: a
+    message would be recorded as accepted that reached nobody.
     """
+    given = {conn_id: found for conn_id in connections.SENDERS if (found := connections.find(conn_id)) is not None}
+    sandboxed = {conn_id for conn_id, connection in given.items() if connection.sandbox}
+    if sandboxed and sandboxed != set(given):
+        raise Misconfigured(
+            f"{', '.join(sorted(sandboxed))} is marked as a sandbox and {', '.join(sorted(set(given) - sandboxed))} is "
+            "not: a run is simulated or live, never both. Mark all senders' connections or none. Nothing was claimed "
+            "and nothing was sent."
+        )
+    if given and not sandboxed:
+        return False
     missing = [conn_id for conn_id in (*connections.SENDERS, connections.ALERTS) if connections.find(conn_id) is None]
     if missing:
         from local.sandbox import server
@@ -43,7 +57,7 @@ def use_senders() -> bool:
         for conn_id, document in server.ensure().connections().items():
             if conn_id in missing:
                 os.environ[connections.variable(conn_id)] = json.dumps(document)
-    return all(connections.get(conn_id).sandbox for conn_id in connections.SENDERS)
+    return True
 
 
 def tell_sandbox(instant: datetime) -> None:

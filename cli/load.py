@@ -42,7 +42,8 @@ def register(app: typer.Typer) -> None:
         ] = None,
         expires_at: Annotated[datetime | None, typer.Option(help="When the codes end; none: never.")] = None,
         loaded_at: Annotated[
-            datetime | None, typer.Option(help="Since when they count, for a simulated day (UTC); none: now.")
+            datetime | None,
+            typer.Option(help="Since when they count (UTC); none: now, or where a simulation stands."),
         ] = None,
     ) -> None:
         """Add codes to a promotion's pool: COUNT generated ones, or those of a CSV file. All of them or none."""
@@ -94,11 +95,16 @@ def _load_codes(
     promotion: str, count: int | None, file: Path | None, expires_at: datetime | None, loaded_at: datetime | None
 ) -> dict[str, object]:
     from local import codes
+    from outbox.runs import business_now
+    from outbox.sql import ledger
     from warehouse.connect import Role, connect
 
     if count is not None and count > codes.MOST:
         raise WinbackError(f"{count:,} codes at once are too many (at most {codes.MOST:,}). No code was loaded.")
+    _check_promotion(promotion)
     new = codes.read_csv(file) if file else codes.generate(promotion, count or 0)
+    with ledger() as desk:
+        loaded_at = loaded_at or business_now(desk)
     with connect(Role.OWNER) as connection:
         added = codes.add(
             connection,
@@ -110,3 +116,18 @@ def _load_codes(
         )
     typer.echo(f"{added:,} codes added to the pool of {promotion}.")
     return {"promotion": promotion, "added": added}
+
+
+def _check_promotion(promotion: str) -> None:
+    """Raises `WinbackError` for a promotion that no campaign file names: a typo would leave the real pool dry."""
+    from campaigns import definition
+    from warehouse import settings
+
+    folder = settings.read().campaigns
+    known = sorted(
+        {name for each in definition.load_all(folder).campaigns.values() for name in each.document()["promotions"]}
+    )
+    if promotion not in known:
+        raise WinbackError(
+            f"There is no promotion {promotion!r} in {folder}. Known: {', '.join(known) or 'none'}. No code was loaded."
+        )

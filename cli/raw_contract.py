@@ -1,4 +1,4 @@
-"""What a run needs of the user's tables (DESIGN, section 3), and what it does without."""
+"""What a run needs of the user's tables (docs/BRING_YOUR_DATA.md), and what it does without."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ NOT_YET = 75
 """Exit code EX_TEMPFAIL: the day cannot be run yet. The DAG's task then tries again for six hours."""
 POLL_SECONDS = 15
 VOUCHED = ("orders", "contacts", "engagements")
-"""The tables whose loads must be complete up to the start of the day (DESIGN, section 4)."""
+"""The tables whose loads must be complete up to the start of the day."""
 NEWEST_ROW = timedelta(hours=24)
 """Without `raw.loads`: how long before the start of the day the newest order may have been written."""
 

@@ -19,21 +19,21 @@ def register(app: typer.Typer) -> None:
         by: Annotated[str, typer.Option(help="Who says so: kept with the suppression.")],
         channel: Annotated[list[str] | None, typer.Option(help="email or sms; may be given again. None: both.")] = None,
         at: Annotated[
-            datetime | None, typer.Option(help="Since when (UTC), for a simulated day; none: from now on.")
+            datetime | None, typer.Option(help="Since when (UTC); none: now, or where a simulation stands.")
         ] = None,
     ) -> None:
         """Suppress a contact's present address and phone, for every campaign and for whoever shares them."""
+        from outbox.runs import business_now
         from outbox.sql import ledger
         from outbox.suppressions import suppress as write
-        from warehouse.clock import Clock
 
         channels = channel or ["email", "sms"]
         if unknown := sorted(set(channels) - {"email", "sms"}):
             raise typer.BadParameter(f"{unknown[0]!r} is neither email nor sms", param_hint="--channel")
         context.use_warehouse()
         with ledger() as connection:
-            clock = Clock(at.replace(tzinfo=at.tzinfo or UTC) if at else None)
-            added = write(connection, contact, channels, by=by, at=clock.now(connection))
+            since = at.replace(tzinfo=at.tzinfo or UTC) if at else business_now(connection)
+            added = write(connection, contact, channels, by=by, at=since)
         done = " and ".join(added)
         typer.echo(f"Contact {contact}: {done} suppressed." if added else f"Contact {contact} was suppressed already.")
         context.result({"suppressed": added})

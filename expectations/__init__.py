@@ -1,4 +1,4 @@
-"""The gate between deciding and sending (DESIGN, section 9): what must hold before anything is enqueued.
+"""The gate between deciding and sending: what must hold before anything is enqueued.
 
 `requests.sql` and `decisions.sql` hold the rules, `volume.py` what purchases lead one to expect, `suites.py` fills the
 rules in for one campaign, `gate.py` judges a run with Great Expectations and fails closed.

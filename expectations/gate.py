@@ -158,12 +158,13 @@ def _validate(judged: Judged, by_batch: Mapping[str, Sequence[Rule]], folder: Pa
         definitions = []
         for what, rules in by_batch.items():
             name = f"{judged.campaign}.{what}"
-            asset = source.add_query_asset(name, query=suites.batch(what, judged))
+            batch = suites.batch(what, judged)
+            asset = source.add_query_asset(name, query=batch)
             suite = gx.ExpectationSuite(
                 name,
                 expectations=[
                     UnexpectedRowsExpectation(
-                        unexpected_rows_query=rule.for_great_expectations(),
+                        unexpected_rows_query=rule.for_great_expectations(batch),
                         description=rule.about,
                         meta={"rule": rule.name},
                     )

@@ -49,13 +49,14 @@ class Rule:
     query: str
     """SQL over `{batch}`, every value written out."""
 
-    def for_great_expectations(self) -> str:
-        """The query as `UnexpectedRowsExpectation` wants it: braces and colons of our own literals escaped.
+    def for_great_expectations(self, batch: str) -> str:
+        """The query as `UnexpectedRowsExpectation` wants it, over `batch` (a select): braces and colons escaped.
 
-        Its batch comes with an alias; selecting from it once more lets ours stand.
+        Great Expectations writes its own batch with or without an alias, and PostgreSQL 15 wants exactly one: ours is
+        written out, and theirs stands in a comment, for they ask that it be named.
         """
-        text = self.query.replace("{batch}", "\0").replace("{", "{{").replace("}", "}}")
-        return _BIND.sub(r"\\:", text).replace("\0", "(select * from {batch})")
+        text = self.query.replace("{batch}", f"({batch})").replace("{", "{{").replace("}", "}}")
+        return _BIND.sub(r"\\:", text) + "\n/* {batch} */"
 
     def counting(self, batch: str) -> str:
         """The query that says how many rows break the rule, over `batch` (a select)."""

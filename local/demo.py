@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,7 +62,14 @@ PROMISES = (
     ),
     Shown(
         "follow-up pushes accepted, three days after a person's open",
-        "select count(*) from outbox.message where step = 'day30_push' and accepted_channel = 'webpush'",
+        """
+        select count(*) from outbox.message push
+        where push.step = 'day30_push' and push.accepted_channel = 'webpush' and exists (
+            select from outbox.message mail join events.engagement_event e on e.message_id = mail.id
+            where mail.contact_id = push.contact_id and mail.step = 'day30' and not e.is_machine
+                and (e.occurred_at at time zone 'America/New_York')::date <= push.as_of - 3
+        )
+        """,
     ),
     Shown(
         "contacts held because a pool was dry",
@@ -109,16 +117,28 @@ PROMISES = (
 
 MUST_NOT = (
     Shown(
-        "contacts messaged twice for one step of one episode",
+        "people messaged twice for one step of one episode",
         """
         select count(*) from (
-            select from outbox.attempt where outcome in ('accepted', 'unknown') group by message_id having count(*) > 1
+            select from outbox.message m join raw.contacts c using (contact_id)
+            where m.state in ('accepted', 'in_doubt')
+            group by lower(btrim(c.email)), m.campaign, m.step, m.episode_on having count(*) > 1
         ) twice
         """,
     ),
     Shown(
-        "decisions that do not add up",
-        "select count(*) from outbox.decision where decision not in ('send', 'hold', 'skip', 'holdout')",
+        "people of a day's cohorts without a decision",
+        """
+        select count(*) from (
+            select contact_id, as_of, 'day30' as step from cohorts.dormant_at_30
+            union all select contact_id, as_of, 'day60' from cohorts.dormant_at_60
+            union all select contact_id, as_of, 'day90' from cohorts.dormant_at_90
+        ) as quiet
+        where not exists (
+            select from outbox.decision d
+            where d.contact_id = quiet.contact_id and d.step = quiet.step and d.due_on = quiet.as_of
+        )
+        """,
     ),
     Shown("messages in doubt at the end", "select count(*) from outbox.message where state in ('sending', 'in_doubt')"),
 )
@@ -262,8 +282,20 @@ def _show_promises(url: str) -> list[str]:
         count = _count(url, promise.query)
         table.add_row(f"{promise.what} (must be 0)", f"[bold red]{count}[/]" if count else "0")
         missing += [f"{promise.what}: {count} instead of 0"] if count else []
+    differing = _unlike_the_sandbox(url)
+    table.add_row("messages that ledger and sandbox tell differently (must be 0)", str(len(differing)))
+    missing += [f"ledger and sandbox tell of {len(differing)} messages differently"] if differing else []
     console.print(table)
     return missing
+
+
+def _unlike_the_sandbox(url: str) -> set[str]:
+    """The ids of messages that the providers did not take once where the ledger says accepted, and never otherwise."""
+    from local.sandbox import server
+
+    taken = Counter(receipt["message_id"] for receipt in server.ensure().receipts() if receipt["message_id"])
+    accepted = Counter(str(row["id"]) for row in _query(url, "select id from outbox.message where state = 'accepted'"))
+    return {*(taken - accepted), *(accepted - taken)}
 
 
 DOOR_QUERY = """

@@ -142,6 +142,12 @@ def newest_of_day(connection: psycopg.Connection, as_of: date) -> uuid.UUID:
     return run_id
 
 
+def business_now(connection: psycopg.Connection) -> datetime:
+    """The ledger's present: of a simulated warehouse the newest time it came to, of a live one the database's."""
+    now: datetime = queries.business_now(connection)
+    return now
+
+
 def database_now(connection: psycopg.Connection) -> datetime:
     """The database's own time, aware."""
     now: datetime = queries.database_now(connection)

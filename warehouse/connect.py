@@ -79,9 +79,14 @@ def connect(role: Role, *, url: str | None = None, autocommit: bool = False) -> 
             options="-c timezone=UTC",
             application_name=f"winback {role.value}".strip(),
         )
+    except psycopg.ProgrammingError:
+        raise Misconfigured(
+            "WINBACK_DATABASE_URL is no PostgreSQL URL. It looks like postgresql://user:password@host:5432/database. "
+            "Nothing was read, changed or sent."
+        ) from None
     except psycopg.OperationalError as error:
         raise WinbackError(
-            f"The warehouse at {without_password(target)} cannot be reached: {str(error).strip().splitlines()[-1]}\n"
+            f"The warehouse at {without_password(target)} cannot be reached: {' '.join(str(error).split())}\n"
             "Nothing was read, changed or sent. Start the server, or correct WINBACK_DATABASE_URL "
             "(`winback db start` runs the embedded one when it is unset)."
         ) from error

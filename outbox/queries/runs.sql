@@ -30,6 +30,22 @@ from outbox.message m
 where m.state in ('planned', 'sending', 'in_doubt') or (m.state = 'accepted' and m.as_of >= :since::date)
 group by m.campaign, m.step;
 
+-- name: business_now()$
+-- The newest business time of a simulated ledger; the database's time of a live one, or before the first run.
+select coalesce(
+    (
+        select greatest(max(d.clock), (select max(m.accepted_at) from outbox.message m))
+        from outbox.run_day d
+        join outbox.run r using (run_id)
+        where r.mode = 'simulated'
+    ),
+    clock_timestamp()
+);
+
+-- name: runs_of_another_mode(mode)$
+-- Whether this ledger knows runs of the other kind: what a simulation did to people must not count for real, nor the reverse.
+select exists (select from outbox.run where mode <> :mode);
+
 -- name: database_now()$
 -- The database's time, by which leases are judged and live runs are clocked.
 select clock_timestamp();

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from cli.build import check_mode
 from cli.main import register
 from outbox.sql import ledger, queries
 from senders import registry
@@ -123,6 +124,14 @@ def test_a_day_in_the_future_is_refused(shop: Shop) -> None:
     with pytest.raises(WinbackError, match="lies in the future"):
         winback("build", "--as-of", "2999-01-01")
     assert shop.value("select count(*) from outbox.run") == 0
+
+
+def test_a_simulation_is_refused_where_live_runs_are_kept(shop: Shop) -> None:
+    build()
+    with ledger() as desk:
+        check_mode(desk, "simulated")
+        with pytest.raises(WinbackError, match="holds simulated runs"):
+            check_mode(desk, "live")
 
 
 def test_from_build_to_dispatch_through_the_command(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

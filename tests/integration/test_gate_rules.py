@@ -277,8 +277,9 @@ def test_parameters_are_written_out_as_literals_that_great_expectations_leaves_a
     rule = suites.Rule(
         "x", "x", suites.fill("select :text::text, :at from {batch}", {"text": "it's {a} :b", "at": CLOCK})
     )
-    assert rule.for_great_expectations() == (
-        r"select 'it''s {{a}} \:b'::text, '2017-10-01 09:00:00+00:00'::timestamptz from (select * from {batch})"
+    assert rule.for_great_expectations("select ':c' as d") == (
+        r"select 'it''s {{a}} \:b'::text, '2017-10-01 09:00:00+00:00'::timestamptz from (select '\:c' as d)"
+        "\n/* {batch} */"
     )
     with pytest.raises(KeyError):
         suites.fill("select :missing", {})

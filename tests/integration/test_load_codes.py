@@ -55,6 +55,14 @@ def test_a_file_of_codes_is_loaded_whole(warehouse: str, tmp_path: Path) -> None
     assert [code for code, _, _ in _pool("winback_discount20")] == ["SPRING-1", "SPRING-2"]
 
 
+def test_a_promotion_that_no_campaign_names_gets_no_codes(warehouse: str) -> None:
+    refused = _load("winback_discount99", "5")
+    assert refused.returncode == 1
+    assert "no promotion 'winback_discount99'" in refused.stderr
+    assert "winback_discount10" in refused.stderr
+    assert _pool("winback_discount99") == []
+
+
 def test_a_code_that_is_in_a_pool_already_stops_the_whole_file(warehouse: str, tmp_path: Path) -> None:
     file = tmp_path / "codes.csv"
     file.write_text("SPRING-1\n")

@@ -10,6 +10,7 @@ from outbox import claims, notices, outcomes
 from outbox.notices import Notice
 from outbox.outcomes import Told
 from outbox.sql import ledger
+from outbox.suppressions import suppress
 from senders.contract import Outcome, OutcomeKind
 from tests.integration.handoff_stub import DAY, SEND_AT, Shop
 from tests.integration.outbound import ACCEPT, UNKNOWN, Outbound, claim_due
@@ -333,3 +334,13 @@ def test_the_sweep_leaves_alone_what_is_alive(shop: Shop) -> None:
         assert claims.sweep(connection, clock=SEND_AT) == 1
     row = shop.rows("select state, outcome, error_code from outbox.message join outbox.attempt on id = message_id")
     assert row == [("in_doubt", "unknown", "lease_expired")]
+
+
+def test_a_person_suppressed_by_name_is_suppressed_once_on_each_channel(shop: Shop) -> None:
+    contact = shop.contact(email="ann@example.com")
+    with ledger() as connection:
+        assert "email" in suppress(connection, contact, ["email", "sms"], by="customer service", at=LATER)
+        assert suppress(connection, contact, ["email"], by="customer service", at=LATER) == []
+        with pytest.raises(WinbackError, match="No contact 'nobody'"):
+            suppress(connection, "nobody", ["email"], by="customer service", at=LATER)
+    assert ("email", "operator", "customer service") in active(shop)

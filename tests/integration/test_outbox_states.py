@@ -45,7 +45,7 @@ ALLOWED = {
         *((state, end) for state in ("building", "built", "validated") for end in ("failed", "abandoned")),
     },
 }  # fmt: skip
-"""DESIGN section 7, written out by hand: what the guard must let through, and nothing else."""
+"""The states, written out by hand: what the guard must let through, and nothing else."""
 
 
 def pairs(ledger: str, states: tuple[str, ...]) -> list[tuple[str, str, str]]:

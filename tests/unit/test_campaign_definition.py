@@ -33,7 +33,7 @@ def test_the_shipped_campaign_is_valid_and_has_the_four_steps_of_the_design(fold
     assert [found["trigger"] for found in body["steps"]] == ["clock", "event", "clock", "clock"]
     assert body["mode"] == "shadow"
     assert body["holdout_percent"] == 10
-    assert body["hours"] == {"email": None, "sms": ["09:00", "20:00"], "webpush": ["09:00", "20:00"]}
+    assert body["hours"] == {"email": ["08:00", "20:00"], "sms": ["09:00", "20:00"], "webpush": ["09:00", "20:00"]}
 
 
 def test_defaults_are_filled_in_so_that_a_reader_never_guesses(folder: Folder) -> None:

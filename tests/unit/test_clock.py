@@ -16,9 +16,7 @@ def test_a_simulated_clock_moves_only_when_told(warehouse: str) -> None:
     with connect(Role.ANALYST) as connection:
         clock = Clock(NOON)
         assert clock.now(connection) == NOON
-        assert clock.at(datetime(2017, 10, 2, tzinfo=UTC)).now(connection) == datetime(
-            2017, 10, 2, tzinfo=UTC
-        )
+        assert clock.at(datetime(2017, 10, 2, tzinfo=UTC)).now(connection) == datetime(2017, 10, 2, tzinfo=UTC)
 
 
 def test_a_live_clock_is_the_databases_and_cannot_be_moved(warehouse: str) -> None:
