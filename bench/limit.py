@@ -116,6 +116,7 @@ select step, contact_id, person_id, episode_on, due_on, array_remove(array[
         then 'invalid_address' end,
     case when may_email is not true then 'no_email_consent' end,
     case when is_suppressed then 'suppressed' end,
+    case when step = 'day60' and may_email is not true and may_sms is not true then 'no_reachable_channel' end,
     case when may_email and not has_purchased and not is_messaged and not is_suppressed and is_held_out
         then 'holdout' end,
     case when touches >= 1 then 'frequency_cap' end
