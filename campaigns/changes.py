@@ -22,17 +22,13 @@ def check_removed_keys(
 
     Raises `WinbackError` naming each key, its file and what to write.
     """
-    old = {(str(body["campaign"]), str(step["key"])) for body in old_documents for step in body["steps"]}
     lines = []
-    for campaign_name, key in sorted(old):
-        campaign = new_bundle.campaigns.get(campaign_name)
+    for campaign_name, key in removed_keys(old_documents, new_bundle):
+        campaign = new_bundle.campaigns[campaign_name]
         live = live_steps.get((campaign_name, key), 0)
-        if campaign is None or not live:
+        if not live:
             continue
-        steps = campaign.document()["steps"]
-        keys = [step["key"] for step in steps]
-        if key in keys or key in [step["renamed_from"] for step in steps]:
-            continue
+        keys = [step["key"] for step in campaign.document()["steps"]]
         people = "one contact is" if live == 1 else f"{live} contacts are"
         lines.append(
             f"  {shown(campaign.file)}, steps: the key {key!r} is gone while {people} in the middle of it. Put it back "
@@ -41,3 +37,15 @@ def check_removed_keys(
         )
     if lines:
         raise WinbackError(f"Steps with live episodes were removed. {NOTHING_HAPPENED}\n" + "\n".join(lines))
+
+
+def removed_keys(old_documents: Iterable[Mapping[str, Any]], new_bundle: Bundle) -> list[tuple[str, str]]:
+    """(campaign, key) of each step that an earlier run knew and that the bundle neither has nor renames."""
+    old = {(str(body["campaign"]), str(step["key"])) for body in old_documents for step in body["steps"]}
+    new = {
+        (name, key)
+        for name, campaign in new_bundle.campaigns.items()
+        for step in campaign.document()["steps"]
+        for key in (step["key"], step["renamed_from"])
+    }
+    return sorted((name, key) for name, key in old - new if name in new_bundle.campaigns)

@@ -24,3 +24,32 @@
         where orders.coupon_code = {{ codes }}.code and orders.coupon_code is not null
     )
 {%- endmacro %}
+
+{# Codes that the newest runs granted, and that the newest orders used, leave int_free_codes. Where days were run out of order some stay for
+   a while: whoever takes a code from there looks again. #}
+{% macro forget_used_codes() -%}
+{%- set since -%}
+    (select (min(coalesce(previous_as_of, as_of - 1)) - 7)::timestamp at time zone 'UTC' from {{ ref('int_run_days') }})
+{%- endset -%}
+delete from {{ this }}
+where code in (
+    select grants.code
+    from (select distinct promotion from {{ this }}) as pools
+    cross join lateral (
+        select recent.code
+        from {{ ref('stg_outbox__coupon_grants') }} as recent
+        where
+            recent.promotion = pools.promotion
+            and recent.granted_at >= {{ since }}
+            and recent.released_at is null
+            and {{ is_of_another_run('recent', '(select runs.run_id from ' ~ ref('int_runs') ~ ' as runs)') }}
+        offset 0
+    ) as grants
+
+    union all
+
+    select orders.coupon_code
+    from {{ ref('stg_raw__orders') }} as orders
+    where orders.coupon_code is not null and orders.updated_at >= {{ since }}
+)
+{%- endmacro %}

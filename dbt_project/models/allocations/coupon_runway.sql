@@ -3,10 +3,6 @@ with days as (
     select * from {{ ref('int_run_days') }}
 ),
 
-runs as (
-    select * from {{ ref('int_runs') }}
-),
-
 definitions as (
     select * from {{ ref('stg_outbox__definitions') }}
 ),
@@ -29,40 +25,20 @@ promotions as (
     group by days.run_id, pools.promotion, days.as_of
 ),
 
--- The whole pool less what was used of it: as fast as counting either.
-free as materialized (
+free as (
     select
         promotions.run_id,
         promotions.promotion,
         promotions.as_of,
-        (
-            select count(*)
-            from {{ ref('stg_raw__coupon_codes') }} as pool
-            where
-                pool.promotion = promotions.promotion
-                and pool.loaded_at <= promotions.clock
-                and coalesce(pool.expires_at > promotions.clock, true)
-        ) - (
-            select count(*)
-            from (
-                select grants.code
-                from {{ ref('stg_outbox__coupon_grants') }} as grants
-                where
-                    grants.promotion = promotions.promotion
-                    and grants.released_at is null
-                    and {{ is_of_another_run('grants', 'promotions.run_id') }}
-                union
-                select orders.coupon_code
-                from {{ ref('stg_raw__orders') }} as orders
-                where orders.coupon_code is not null
-            ) as used
-            inner join {{ ref('stg_raw__coupon_codes') }} as pool on pool.code = used.code
-            where
-                pool.promotion = promotions.promotion
-                and pool.loaded_at <= promotions.clock
-                and coalesce(pool.expires_at > promotions.clock, true)
-        ) as codes
+        count(pool.code) as codes
     from promotions
+    left join {{ ref('int_free_codes') }} as pool
+        on
+            pool.promotion = promotions.promotion
+            and pool.code is not null
+            and pool.loaded_at <= promotions.clock
+            and coalesce(pool.expires_at > promotions.clock, true)
+    group by promotions.run_id, promotions.promotion, promotions.as_of
 ),
 
 today as (

@@ -30,7 +30,7 @@ free as (
     from demands
     cross join lateral (
         select pool.code
-        from {{ ref('stg_raw__coupon_codes') }} as pool
+        from {{ ref('int_free_codes') }} as pool
         where
             pool.promotion = demands.promotion
             and pool.loaded_at <= demands.clock

@@ -47,7 +47,13 @@ final as (
         sales.sold_on,
         max(sales.known_at) as known_at
     from days
-    inner join {{ ref('int_product_sales') }} as sales on sales.sold_on = days.sold_on
+    -- OFFSET 0: of one day the planner may not make a merge over all of them.
+    cross join lateral (
+        select *
+        from {{ ref('int_product_sales') }} as listed
+        where listed.sold_on = days.sold_on
+        offset 0
+    ) as sales
     group by sales.sold_on, sales.product_id
 )
 
