@@ -27,11 +27,13 @@ track_io_timing = on
 def start() -> str:
     """Starts the server (made at the first call) and returns the URL of its first database.
 
-    Sets `WINBACK_LOCAL` for this process and its children, so that nothing of the benchmarks lands beside real data.
+    Sets `WINBACK_LOCAL` for this process and its children, so that nothing of the benchmarks lands beside real data;
+    and one dbt thread: statements that wait for each other's cores would count twice.
     """
     home = settings.read().home
     os.environ["WINBACK_LOCAL"] = str(folder(home))
     os.environ.pop("WINBACK_DATABASE_URL", None)
+    os.environ["WINBACK_DBT_THREADS"] = "1"
     server = postgres.ensure()
     configuration = server.data / "postgresql.conf"
     if "pg_stat_statements" not in configuration.read_text():
@@ -59,12 +61,27 @@ def database(name: str, *, template: str | None = None) -> str:
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
         copy = sql.SQL("template {} strategy file_copy").format(sql.Identifier(template)) if template else sql.SQL("")
         connection.execute(sql.SQL("create database {} {}").format(sql.Identifier(name), copy))
+        if template:
+            _copy_privileges(connection, template, name)
     use(url)
     if template is None:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("create extension pg_stat_statements")
         migrate()
     return url
+
+
+def _copy_privileges(connection: psycopg.Connection, template: str, name: str) -> None:
+    """PostgreSQL copies a template's contents, but not who may do what with the database itself."""
+    granted = connection.execute(
+        "select privilege_type, case grantee when 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end"
+        " from pg_database, aclexplode(datacl) where datname = %s",
+        [template],
+    ).fetchall()
+    for privilege, grantee in granted:
+        connection.execute(
+            sql.SQL("grant {} on database {} to {}").format(sql.SQL(privilege), sql.Identifier(name), sql.SQL(grantee))
+        )
 
 
 def drop(name: str) -> None:
