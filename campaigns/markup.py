@@ -14,6 +14,7 @@ from campaigns.problems import Problems, did_you_mean
 from campaigns.variables import CATALOGUE, PLACEHOLDER
 
 INCLUDE = re.compile(r"<mj-include\s+path\s*=\s*[\"']([^\"']*)[\"']\s*/?>(?:\s*</mj-include>)?")
+_STYLES = re.compile(r"<(mj-style|style)\b[^>]*>.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 MAX_DEPTH = 5
 _LINKS = frozenset({"href"})
 _PICTURES = frozenset({"src", "background-url", "background"})
@@ -50,17 +51,25 @@ def check(file: Path, root: Path, host: str, problems: Problems) -> Checked:
 
 def uses(file: Path, text: str, problems: Problems, first: int = 1) -> Iterator[Use]:
     """The variables of a text that begins on line `first`, with their lines; notes braces that are no `{{ name }}`."""
-    for number, line in enumerate(text.splitlines(), start=first):
+    lines = text.splitlines()
+    blanked = "\n".join(PLACEHOLDER.sub(lambda match: " " * len(match[0]), line) for line in lines)
+    bare = _STYLES.sub(_without_braces, blanked).split("\n")
+    for number, (line, rest) in enumerate(zip(lines, bare, strict=False), start=first):
         for match in PLACEHOLDER.finditer(line):
             yield Use(file, number, match[1])
-        rest = PLACEHOLDER.sub("", line)
-        if re.search(r"\{\{|\}\}|\{%|%\}", rest):
+        if stray := re.search(r"[{}]", rest):
             problems.add(
                 file,
                 number,
                 "",
-                "expected {{ name }} in one line and nothing else: templates hold no logic and no filters.",
+                f"found {line[stray.start() :][:30].rstrip()!r}. Expected {{{{ name }}}} in one line and no other "
+                "brace: templates hold no logic and no filters.",
             )
+
+
+def _without_braces(style: re.Match[str]) -> str:
+    """A style sheet without the braces of its rules, each a space: they are its own. Two opening ones are no CSS."""
+    return re.sub(r"(?<!\{)\{(?![{%])|(?<!%)\}", " ", style[0])
 
 
 def check_link(value: str, host: str) -> str | None:

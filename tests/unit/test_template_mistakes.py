@@ -12,6 +12,7 @@ from tests.unit.campaign_folder import Folder
 MAIL = "we_miss_you/email.mjml"
 COUPON = "_shared/coupon.mjml"
 FOOTER = "_shared/footer.mjml"
+HEAD = "_shared/head.mjml"
 PLAIN = "we_miss_you/email.txt"
 TEXT = "discount10/sms.txt"
 PUSH = "bestsellers/push.yml"
@@ -41,6 +42,13 @@ MISTAKES = [
     ),
     (MAIL, "Hi {{ first_name }},", "Hi {{ first_name | upper }},", "templates hold no logic and no filters"),
     (MAIL, "Hi {{ first_name }},", "{% if vip %}Hi{% endif %}", "templates hold no logic and no filters"),
+    (MAIL, "{{ first_name }}", "{{{ first_name }}}", "found '{{{ first_name }}},"),
+    (MAIL, "{{ first_name }}", "{ first_name }", "found '{ first_name },"),
+    (PLAIN, "{{ first_name }}", "{{{ first_name }}}", "found '{{{ first_name }}},"),
+    (PLAIN, "Hi ", "Hi } ", "and no other brace"),
+    (TEXT, "{{ brand }}", "{{ brand }} {% now %}", "templates hold no logic and no filters"),
+    (PUSH, "See what everyone", "See { what } everyone", "and no other brace"),
+    (HEAD, ".quiet a { ", ".quiet a {{ ", "and no other brace"),
     (MAIL, "Hi {{ first_name }},", "{{ coupon_code }}", "needs a promotion, which step 'day30' does not have"),
     (MAIL, "Hi {{ first_name }},", "{{ rec4_name }}", "needs `recommendations: 4` or more; step 'day30' has 3"),
     (MAIL, 'href="{{ step_url }}"', "", "<mj-button>: has no href"),
@@ -96,6 +104,20 @@ def test_a_mistake_is_told_with_file_and_line(folder: Folder, name: str, old: st
     told = [line for line in refusal.splitlines() if words in line]
     assert told, refusal
     assert "/templates/" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "stray"), [(MAIL, "{ first_name }"), (PLAIN, "{{{ first_name }}}"), (TEXT, "{% x %}")]
+)
+def test_a_stray_brace_is_told_with_its_line(folder: Folder, name: str, stray: str) -> None:
+    variable = "{{ brand }}" if name == TEXT else "{{ first_name }}"
+    line = folder.change(folder.template(name), variable, f"{variable} {stray}")
+    assert f"{name}, line {line}: found " in folder.refusal()
+
+
+def test_the_braces_of_a_style_sheet_are_its_own(folder: Folder) -> None:
+    folder.change(folder.template(HEAD), ".quiet a { ", "@media print{.quiet a{color:#000}}\n  .quiet a { ")
+    folder.load()
 
 
 def test_an_unknown_variable_is_told_with_its_line(folder: Folder) -> None:
