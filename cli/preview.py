@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from cli import context
+from warehouse.errors import WinbackError
 
 if TYPE_CHECKING:
     import psycopg
@@ -63,12 +64,11 @@ def register(app: typer.Typer) -> None:
         from campaigns import definition
         from campaigns.preview import write
         from warehouse import settings
-        from warehouse.errors import WinbackError
 
         here = settings.read()
         bundle = definition.load_all(here.campaigns)
-        typer.echo(f"The campaign files hold no mistakes: {', '.join(bundle.campaigns)}.")
         wanted = _steps(bundle, campaign, step)
+        typer.echo(f"The campaign files hold no mistakes: {', '.join(bundle.campaigns)}.")
         notes: list[str] = []
         pages = _pages(wanted, contact, as_of, notes)
         folder = out or here.local / "preview"
@@ -90,7 +90,6 @@ def register(app: typer.Typer) -> None:
 def _steps(bundle: Bundle, campaign: str | None, step: str | None) -> list[tuple[Any, dict[str, Any]]]:
     """The (campaign, step document) pairs that were asked for. Raises `WinbackError` for a name that is not there."""
     from campaigns.problems import did_you_mean
-    from warehouse.errors import WinbackError
 
     if campaign is not None and campaign not in bundle.campaigns:
         raise WinbackError(f"There is no campaign {campaign!r}.{did_you_mean(campaign, bundle.campaigns)}")
@@ -110,7 +109,6 @@ def _pages(
 ) -> list[Page]:
     from campaigns.preview import NOBODY, Page, fill
     from warehouse.connect import Role, connect
-    from warehouse.errors import WinbackError
 
     people: dict[str, list[Person]] = {}
     try:
@@ -125,13 +123,16 @@ def _pages(
                     "limit": CONTACTS_A_STEP,
                 }
                 people[found.name + document["key"]] = _people(connection, parameters)
+            if contact is not None and not any(people.values()):
+                _refuse(connection, contact, as_of)
     except WinbackError as error:
+        if contact is not None:
+            raise
         notes.append(f"No warehouse to take contacts from, so all values are samples. {error}")
     if not notes and not any(people.values()):
-        asked = contact is not None or as_of is not None
         notes.append(
-            "Nobody decided on fits what you asked for, so all values are samples. Leave out --contact or --as-of."
-            if asked
+            f"Nobody was to be written to for {as_of.date()}, so all values are samples. Leave out --as-of."
+            if as_of is not None
             else "Nothing was decided yet, so all values are samples. `winback run --as-of DAY` decides on contacts."
         )
     pages = []
@@ -140,6 +141,23 @@ def _pages(
         shown = people.get(found.name + document["key"]) or [NOBODY]
         pages.append(Page(found, document, [fill(template, document, person) for person in shown] if template else []))
     return pages
+
+
+def _refuse(connection: psycopg.Connection, contact: str, as_of: datetime | None) -> NoReturn:
+    """Raises `WinbackError`: an id that nobody knows, or somebody of whom there is no message to show."""
+    if _exists(connection, "handoff.recipients"):
+        known = connection.execute("select from handoff.recipients where contact_id = %s", [contact]).fetchone()
+        if known is None:
+            raise WinbackError(
+                f"raw.contacts has no contact {contact!r}: an id is the shop's own, letter by letter. "
+                "No preview was written."
+            )
+    day = f" for {as_of.date()}" if as_of is not None else ""
+    raise WinbackError(
+        f"Contact {contact!r} has no message{day} in these steps, planned or sent, so there is nothing of theirs to "
+        f"show. `winback explain {contact}` tells what was decided about them; without --contact the preview shows "
+        "others, or samples. No preview was written."
+    )
 
 
 def _people(connection: psycopg.Connection, parameters: dict[str, Any]) -> list[Person]:

@@ -82,12 +82,45 @@ def test_a_contact_of_an_earlier_message_is_shown_as_they_got_it(
     assert "Sample values for days_away." in page
 
 
-def test_a_contact_whom_nobody_decided_on_is_answered_with_what_to_leave_out(
+def test_a_contact_without_a_message_is_an_error_that_names_them_and_writes_nothing(
+    warehouse: str, folder: campaign_folder.Folder, tmp_path: Path
+) -> None:
+    result = run("--contact", "4711", "--as-of", "2017-10-01")
+    assert isinstance(result.exception, WinbackError)
+    assert "Contact '4711' has no message for 2017-10-01" in str(result.exception)
+    assert "winback explain 4711" in str(result.exception)
+    assert not (tmp_path / "local/preview").exists()
+
+
+def test_a_contact_that_nobody_knows_is_an_error_that_says_so(
+    warehouse: str, folder: campaign_folder.Folder, tmp_path: Path
+) -> None:
+    with connect(Role.OWNER) as connection:
+        connection.execute("create schema handoff")
+        connection.execute("create table handoff.recipients (contact_id text)")
+        connection.execute("grant usage on schema handoff to winback_sender")
+        connection.execute("grant select on handoff.recipients to winback_sender")
+    result = run("--contact", "nobody")
+    assert isinstance(result.exception, WinbackError)
+    assert "raw.contacts has no contact 'nobody'" in str(result.exception)
+    assert not (tmp_path / "local/preview").exists()
+
+
+def test_a_day_without_messages_is_shown_with_samples_and_says_so(
     warehouse: str, folder: campaign_folder.Folder
 ) -> None:
-    result = run("--contact", "nobody", "--as-of", "2017-10-01")
+    result = run("--as-of", "2017-10-01")
     assert told(result)["contacts"] == 0
-    assert "Nobody decided on fits what you asked for" in result.output
+    assert "Nobody was to be written to for 2017-10-01, so all values are samples." in result.output
+
+
+def test_a_contact_cannot_be_looked_up_without_a_warehouse(
+    folder: campaign_folder.Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINBACK_DATABASE_URL", "postgresql://nobody:x@127.0.0.1:9/none")
+    result = run("--contact", "4711")
+    assert isinstance(result.exception, WinbackError)
+    assert "cannot be reached" in str(result.exception)
 
 
 def test_without_a_warehouse_the_files_are_still_checked_and_shown(
@@ -119,6 +152,7 @@ def test_a_name_that_is_not_there_is_answered_with_the_nearest(
     result = run(option, value)
     assert isinstance(result.exception, WinbackError)
     assert words in str(result.exception)
+    assert "hold no mistakes" not in result.output
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(
