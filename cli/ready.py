@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from datetime import time as wall_time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from warehouse import clock
 from warehouse.errors import WinbackError
 
 if TYPE_CHECKING:
@@ -176,4 +177,4 @@ def _one(connection: Connection, query: str | Composed, *values: object) -> Any:
 
 
 def _minute(instant: datetime) -> str:
-    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return clock.shown(instant)

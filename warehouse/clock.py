@@ -43,6 +43,14 @@ class Clock:
         return replace(self, instant=instant.astimezone(UTC))
 
 
+def shown(instant: datetime, zone: str = "UTC") -> str:
+    """`2017-10-02 05:00 EDT`: an instant as every screen of the command shows it, in the IANA zone.
+
+    Days are shown as they are typed: `2017-10-02`.
+    """
+    return f"{instant.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
+
+
 def local_time(day: date, at: time, zone: str) -> datetime:
     """`day` at wall time `at` in the IANA zone, as an aware UTC instant.
 

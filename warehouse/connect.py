@@ -85,11 +85,7 @@ def connect(role: Role, *, url: str | None = None, autocommit: bool = False) -> 
             "Nothing was read, changed or sent."
         ) from None
     except psycopg.OperationalError as error:
-        raise WinbackError(
-            f"The warehouse at {without_password(target)} cannot be reached: {' '.join(str(error).split())}\n"
-            "Nothing was read, changed or sent. Start the server, or correct WINBACK_DATABASE_URL "
-            "(`winback db start` runs the embedded one when it is unset)."
-        ) from error
+        raise _refused(target, error) from error
     if connection.info.server_version < MINIMUM_SERVER_VERSION:
         connection.close()
         raise Misconfigured(
@@ -106,6 +102,37 @@ def connect(role: Role, *, url: str | None = None, autocommit: bool = False) -> 
             ) from error
     connection.autocommit = autocommit
     return connection
+
+
+def _refused(target: str, error: psycopg.OperationalError) -> WinbackError:
+    """Why no connection came about, with what to do about it: no server, not now, wrong login, no such database.
+
+    Whether a server answers at all is asked of libpq (`PQping` needs no login), not read out of a translated message.
+    """
+    shown, database = without_password(target), urlsplit(target).path.lstrip("/") or "the login's own"
+    said = " ".join(str(error).split())
+    server = psycopg.pq.Ping(psycopg.pq.PGconn.ping(target.encode()))
+    if server is psycopg.pq.Ping.REJECT:
+        what = f"The server of the warehouse {shown} is starting up or shutting down: {said}"
+        advice = "Try again in a moment."
+    elif server is not psycopg.pq.Ping.OK:
+        what = f"The warehouse at {shown} cannot be reached: {said}"
+        advice = (
+            "Start the server, or correct host and port in WINBACK_DATABASE_URL "
+            "(`winback db start` runs the embedded one when it is unset)."
+        )
+    elif f'database "{database}"' in said:
+        what = f"The server at {shown} runs, and has no database {database!r}: {said}"
+        advice = (
+            "Create it (`createdb`, then `winback db migrate`), or correct the name at the end of WINBACK_DATABASE_URL."
+        )
+    elif error.pgconn is not None and (error.pgconn.needs_password or error.pgconn.used_password):
+        what = f"The server at {shown} runs, and refuses the login: {said}"
+        advice = "Correct user and password in WINBACK_DATABASE_URL (percent-encode : / @ in a password)."
+    else:
+        what = f"The server at {shown} runs, and refuses the connection: {said}"
+        advice = "Check user, database and options in WINBACK_DATABASE_URL, and the server's pg_hba.conf and limits."
+    return WinbackError(f"{what}\nNothing was read, changed or sent. {advice}")
 
 
 @contextmanager

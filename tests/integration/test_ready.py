@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -179,6 +180,28 @@ def test_a_connection_that_cannot_be_read_is_found_before_anything_runs(monkeypa
 def test_a_warehouse_that_was_not_migrated_says_what_to_do(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WINBACK_DATABASE_URL", postgres.rpartition("/")[0] + "/postgres")
     assert "winback db migrate" in str(ready().exception)
+
+
+def test_a_wrong_password_is_told_from_a_server_that_does_not_answer(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = urlsplit(postgres)
+    monkeypatch.setenv("WINBACK_DATABASE_URL", f"postgresql://{there.username}:hunter2@{there.netloc.split('@')[-1]}/x")
+    error = str(ready().exception)
+    assert "runs, and refuses the login" in error
+    assert "Correct user and password in WINBACK_DATABASE_URL" in error
+    assert "Start the server" not in error
+    assert "hunter2" not in error
+
+
+def test_a_missing_database_is_told_from_a_server_that_does_not_answer(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINBACK_DATABASE_URL", postgres.rpartition("/")[0] + "/nowhere")
+    error = str(ready().exception)
+    assert "runs, and has no database 'nowhere'" in error
+    assert "Create it" in error
+    assert "Start the server" not in error
 
 
 def test_an_unreachable_warehouse_says_so_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
