@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import context
+from senders.contract import EMAIL, SMS, WEBPUSH
 
 if TYPE_CHECKING:
     from local.sandbox.server import Handle
@@ -123,14 +126,45 @@ def _ensure() -> Handle:
 
 def _show(handle: Handle) -> None:
     status = handle.status()
-    accepted = ", ".join(f"{count} {channel}" for channel, count in status["accepted"].items()) or "nothing yet"
+    taken = Counter(status["accepted"])
+    alerts = _alerts(handle) if taken[EMAIL] else 0
+    taken[EMAIL] -= alerts
     typer.echo(f"The sandbox answers at {handle.url}")
     typer.echo(f"Its inbox:       {handle.inbox_url}")
     typer.echo(f"Webhooks go to:  {status['events_url'] or 'nowhere'}")
-    typer.echo(f"Taken:           {accepted}")
-    typer.echo(f"Came back:       {status['events'].get('taken', 0)} events; {status['pending']} wait to be taken")
-    typer.echo(f"Clock:           {status['clock'] or 'real time'}")
+    typer.echo(
+        f"To customers:    {', '.join(_counted(count, channel) for channel, count in (+taken).items()) or 'nothing'}"
+    )
+    typer.echo(f"To the team:     {_counted(alerts, 'alert') if alerts else 'no alert'}")
+    came = status["events"].get("taken", 0)
+    typer.echo(f"Came back:       {_counted(came, 'event')}; {status['pending']} still under way")
+    typer.echo(f"Clock:           {_clock(status['clock'])}")
     _show_faults(status["faults"])
+
+
+def _clock(told: str | None) -> str:
+    from warehouse.clock import shown
+
+    return shown(datetime.fromisoformat(told)) if told else "real time"
+
+
+def _alerts(handle: Handle) -> int:
+    """How many of the mails it took went to the team: alerts are addressed to the connection `alerts`."""
+    from warehouse import connections
+
+    context.use_senders()
+    emails = connections.get(connections.ALERTS).extra.get("emails") or []
+    team = {part.strip().lower() for part in (emails.split(",") if isinstance(emails, str) else emails)}
+    return sum(1 for mail in handle.receipts() if mail["channel"] == EMAIL and str(mail["recipient"]).lower() in team)
+
+
+_WORDS = {EMAIL: ("e-mail", "e-mails"), SMS: ("text", "texts"), WEBPUSH: ("web push", "web pushes")}
+
+
+def _counted(count: int, what: str) -> str:
+    """`1 e-mail`, `3 texts`, `2 alerts`."""
+    one, many = _WORDS.get(what, (what, f"{what}s"))
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def _show_faults(faults: list[dict[str, Any]]) -> None:

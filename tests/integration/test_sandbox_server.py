@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +17,12 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
+from cli import context
 from cli.main import register
 from local.sandbox import server
+from senders import registry
+from senders.contract import OutcomeKind
+from warehouse import connections
 
 
 @pytest.fixture
@@ -99,10 +104,28 @@ def test_the_command_starts_shows_and_stops_it(home: Path) -> None:
     assert "/inbox" in runner.invoke(app, ["sandbox", "start"]).output
     shown = runner.invoke(app, ["sandbox", "fault", "throttle", "--channel", "sms", "--next", "20"])
     assert "throttle" in shown.output
-    assert "Taken:           nothing yet" in runner.invoke(app, ["sandbox", "status"]).output
+    status = runner.invoke(app, ["sandbox", "status"]).output
+    assert "To customers:    nothing" in status
+    assert "To the team:     no alert" in status
     assert "behaves again" in runner.invoke(app, ["sandbox", "fault", "--clear"]).output
     assert "empty" in runner.invoke(app, ["sandbox", "reset"]).output
     assert runner.invoke(app, ["sandbox", "stop"]).exit_code == 0
+
+
+def test_the_status_tells_alerts_to_the_team_from_messages_to_customers(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for conn_id in (*connections.SENDERS, connections.ALERTS):
+        monkeypatch.delenv(connections.variable(conn_id), raising=False)
+    handle = server.ensure()
+    handle.set_clock(datetime(2017, 10, 1, 16, tzinfo=UTC))
+    _mail(handle, 2)
+    context.use_senders()
+    assert registry.notifier()("No code left", "Load some.", str(uuid.uuid4())).kind is OutcomeKind.ACCEPTED
+    status = CliRunner().invoke(register(["sandbox"]), ["sandbox", "status"]).output
+    assert "To customers:    2 e-mails\n" in status
+    assert "To the team:     1 alert\n" in status
+    assert "Clock:           2017-10-01 16:00 UTC\n" in status
 
 
 def test_a_sandbox_whose_folder_is_gone_ends_by_itself(home: Path) -> None:
