@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as wall_time
@@ -70,7 +68,7 @@ def register(app: typer.Typer) -> None:
             days={day: now},
             definition_hash=bundle.hash,
             target=settings.read().target,
-            holder=holder or _holder(),
+            holder=holder or context.holder(),
         )
         if simulated:
             context.tell_sandbox(now)
@@ -139,14 +137,6 @@ def aware(told: str) -> datetime:
     if instant.tzinfo is None:
         raise typer.BadParameter(f"{told!r} has no zone; write 2017-10-01T05:00-04:00", param_hint="--clock")
     return instant.astimezone(UTC)
-
-
-def _holder() -> str:
-    """Airflow's run, where a task runs us; otherwise the shell that called."""
-    run = os.environ.get("AIRFLOW_CTX_DAG_RUN_ID")
-    if run:
-        return f"{os.environ.get('AIRFLOW_CTX_DAG_ID', 'airflow')} {run}"
-    return f"shell {socket.gethostname()}:{os.getppid()}"
 
 
 def _summary(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -71,6 +72,14 @@ def tell_sandbox(instant: datetime) -> None:
     if sandbox is not None:
         sandbox.set_clock(instant)
         sandbox.drain()
+
+
+def holder() -> str:
+    """Who a run belongs to: Airflow's run, where a task runs us; otherwise the shell that called."""
+    run = os.environ.get("AIRFLOW_CTX_DAG_RUN_ID")
+    if run:
+        return f"{os.environ.get('AIRFLOW_CTX_DAG_ID', 'airflow')} {run}"
+    return f"shell {socket.gethostname()}:{os.getppid()}"
 
 
 def result(values: Mapping[str, Any]) -> None:

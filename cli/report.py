@@ -65,11 +65,10 @@ def _close_unfinished() -> None:
     """As the last task of a DAG run: a run of it that is still open has failed, and must not keep others out."""
     if not os.environ.get("AIRFLOW_CTX_DAG_RUN_ID"):
         return
-    from cli.build import _holder
     from outbox import runs
     from reports import read
 
-    run_id = read.unfinished_run(_holder())
+    run_id = read.unfinished_run(context.holder())
     if run_id:
         runs.fail(
             run_id, "A task of its DAG run failed or was stopped before anything was handed over; its log says why"
