@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
@@ -80,6 +81,7 @@ def judge(run_id: uuid.UUID) -> tuple[Run, Sequence[str]]:
                 request_count=totals["request_count"] if totals else 0,
                 request_checksum=totals["request_checksum"] if totals else None,
                 verdict={verdict.campaign: verdict.document() for verdict in judgement.verdicts},
+                lease=runs.APPROVAL_LEASE if _asks(run.mode, first_live) else runs.HANDOVER_LEASE,
             )
         elif not run.verdict:
             raise WinbackError(
@@ -87,6 +89,12 @@ def judge(run_id: uuid.UUID) -> tuple[Run, Sequence[str]]:
                 "Nothing was changed and nothing was sent. `winback build --as-of DAY` builds the day."
             )
         return runs.find(connection, run_id), first_live
+
+
+def _asks(mode: str, first_live: Sequence[str]) -> bool:
+    """Whether a person is asked before this run is enqueued (`dags/winback_approval.py` asks by the same rule)."""
+    policy = os.environ.get("WINBACK_APPROVAL", "first")
+    return mode == "live" and (policy == "always" or (policy == "first" and bool(first_live)))
 
 
 def tell_team(run: Run, held: Sequence[str]) -> None:

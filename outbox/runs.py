@@ -32,6 +32,8 @@ BUILD_LEASE = timedelta(minutes=3)
 """Without a sign of life for so long, a build counts as dead."""
 HANDOVER_LEASE = timedelta(minutes=30)
 """How long the next verb of a run may keep us waiting; the gate, the approval and enqueue each extend it."""
+APPROVAL_LEASE = timedelta(hours=5)
+"""How long a run whose approval is asked for may keep us waiting: somewhat longer than the approval itself."""
 POLL_SECONDS = 2.0
 SAY_SECONDS = 15.0
 LIVE_DAYS = 180
@@ -284,13 +286,14 @@ def mark_validated(
     request_count: int,
     request_checksum: str | None,
     verdict: Mapping[str, Any],
+    lease: timedelta = HANDOVER_LEASE,
 ) -> None:
     """Writes down what the gate saw and said of a built run. Raises `WinbackError` when the run is in another
     state."""
     changed = queries.mark_validated(
         connection,
         run_id=run_id,
-        lease=HANDOVER_LEASE,
+        lease=lease,
         request_count=request_count,
         request_checksum=request_checksum,
         verdict=json.dumps(verdict),

@@ -123,6 +123,22 @@ def test_the_command_writes_the_verdict_down_and_enqueue_takes_it(built: Built, 
     assert enqueue(built.run_id).messages == 4
 
 
+@pytest.mark.parametrize(("policy", "minutes"), [("first", 300), ("always", 300), ("never", 30)])
+def test_a_run_that_waits_for_a_person_is_not_given_up_before_the_approval_is(
+    built: Built, told: list[list[str]], monkeypatch: pytest.MonkeyPatch, policy: str, minutes: int
+) -> None:
+    monkeypatch.setenv("WINBACK_APPROVAL", policy)
+    assert run_gate(built).exit_code == 0
+    with connect(Role.ANALYST) as connection:
+        row = connection.execute(
+            "select extract(epoch from lease_until - clock_timestamp()) / 60, mode from outbox.run where run_id = %s",
+            [built.run_id],
+        ).fetchone()
+    assert row is not None
+    assert row[1] == "live"
+    assert minutes - 1 < row[0] <= minutes
+
+
 def test_a_held_campaign_makes_the_command_fail_unless_told_to_go_on(built: Built, told: list[list[str]]) -> None:
     built.owner.execute("update handoff.send_requests set not_after = not_before where contact_id = 'mailed'")
     built.owner.commit()
