@@ -151,24 +151,25 @@ def _products(products: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
     """Price: the median of what was paid for a piece; null where it never sold."""
     ids: Ids = products["product_id"].to_numpy().astype(np.uint64)
     text = products.astype(object).where(products.notna(), None)
-    names = pd.Series(catalogue.each(catalogue.name, list(text["product_category"]), list(text["product_type"])))
-    sizes = pd.Series(catalogue.each(catalogue.size, list(text["package_size"])))
+    names = catalogue.each(
+        catalogue.full_name,
+        *(list(text[column]) for column in ("product_category", "product_type", "department", "package_size")),
+    )
     categories = catalogue.each(
-        lambda value: catalogue.readable(value) if value else None, list(text["product_category"])
+        lambda value: catalogue.shelf_name(value) if value else None, list(text["product_category"])
     )
     paid = lines[(lines["quantity"] > 0) & (lines["sales_value"] > 0)].groupby("product_id")
     price = products["product_id"].map(paid["unit_price"].median().round(2))
     first_sold = products["product_id"].map(paid["transaction_timestamp"].min()).fillna(np.datetime64("2017-01-01"))
     launched = first_sold.dt.normalize().to_numpy() - whole("launched", ids, 1, 700).astype("timedelta64[D]")
-    shown = (
-        ~products["product_category"].isin(catalogue.NEVER_SHOWN) & products["product_type"].notna() & price.ge(0.01)
-    )
+    kinds = zip(text["product_category"], text["product_type"], strict=True)
+    shown = pd.Series([catalogue.is_shown(*kind) for kind in kinds]) & price.ge(0.01)
     shown &= draw("assets", ids) >= 0.06
     page = products["product_id"].astype(str)
     return pd.DataFrame(
         {
             "product_id": page,
-            "name": names.where(sizes.isna(), names + ", " + sizes.fillna("")),
+            "name": names,
             "category": categories,
             "price": price.where(price >= 0.01),
             "image_url": ("https://assets.shop.example.com/products/" + page + ".svg").where(shown, None),
