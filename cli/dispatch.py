@@ -48,7 +48,7 @@ def register(app: typer.Typer) -> None:
         Live: one pass over what is due now. Simulated: steps the sandbox's clock through the day, up to the
         next send hour.
         """
-        from cli import context
+        from cli import context, words
         from events.intake import fold_provider_events
         from outbox import runs
         from outbox.dispatch import Dispatcher
@@ -81,6 +81,8 @@ def register(app: typer.Typer) -> None:
             states = (
                 {row["state"]: row["messages"] for row in queries.states_of_run(desk, run_id=day.run_id)} if day else {}
             )
+        if done is not None:
+            typer.echo(words.sent(done.sent_now, done.totals))
         context.result({**_summary(done), "run_id": day.run_id if day else None, "messages": states, "notices": told})
         if dispatcher.shared.stopping.is_set():
             raise typer.Exit(STOPPED)
@@ -139,8 +141,13 @@ def _send_notices(desk: psycopg.Connection, at: datetime) -> Mapping[str, int]:
 
 def _summary(done: Dispatched | None) -> dict[str, Any]:
     if done is None:
-        return {"totals": {}, "misconfigured": [], "stopped": []}
-    return {"totals": done.totals, "misconfigured": sorted(done.misconfigured), "stopped": sorted(done.stopped)}
+        return {"totals": {}, "sent_now": {}, "misconfigured": [], "stopped": []}
+    return {
+        "totals": done.totals,
+        "sent_now": done.sent_now,
+        "misconfigured": sorted(done.misconfigured),
+        "stopped": sorted(done.stopped),
+    }
 
 
 def _complain(done: Dispatched | None) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import context
-from senders.contract import EMAIL, SMS, WEBPUSH
+from cli import context, words
+from senders.contract import EMAIL
 
 if TYPE_CHECKING:
     from local.sandbox.server import Handle
@@ -132,12 +132,11 @@ def _show(handle: Handle) -> None:
     typer.echo(f"The sandbox answers at {handle.url}")
     typer.echo(f"Its inbox:       {handle.inbox_url}")
     typer.echo(f"Webhooks go to:  {status['events_url'] or 'nowhere'}")
-    typer.echo(
-        f"To customers:    {', '.join(_counted(count, channel) for channel, count in (+taken).items()) or 'nothing'}"
-    )
-    typer.echo(f"To the team:     {_counted(alerts, 'alert') if alerts else 'no alert'}")
+    customers = ", ".join(words.messages(count, channel) for channel, count in (+taken).items())
+    typer.echo(f"To customers:    {customers or 'nothing'}")
+    typer.echo(f"To the team:     {words.counted(alerts, 'alert') if alerts else 'no alert'}")
     came = status["events"].get("taken", 0)
-    typer.echo(f"Came back:       {_counted(came, 'event')}; {status['pending']} still under way")
+    typer.echo(f"Came back:       {words.counted(came, 'event')}; {status['pending']} still under way")
     typer.echo(f"Clock:           {_clock(status['clock'])}")
     _show_faults(status["faults"])
 
@@ -156,15 +155,6 @@ def _alerts(handle: Handle) -> int:
     emails = connections.get(connections.ALERTS).extra.get("emails") or []
     team = {part.strip().lower() for part in (emails.split(",") if isinstance(emails, str) else emails)}
     return sum(1 for mail in handle.receipts() if mail["channel"] == EMAIL and str(mail["recipient"]).lower() in team)
-
-
-_WORDS = {EMAIL: ("e-mail", "e-mails"), SMS: ("text", "texts"), WEBPUSH: ("web push", "web pushes")}
-
-
-def _counted(count: int, what: str) -> str:
-    """`1 e-mail`, `3 texts`, `2 alerts`."""
-    one, many = _WORDS.get(what, (what, f"{what}s"))
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def _show_faults(faults: list[dict[str, Any]]) -> None:

@@ -38,6 +38,8 @@ class Dispatched:
 
     totals: Mapping[str, int]
     """State or verdict -> how often: a message that was tried twice counts twice."""
+    sent_now: Mapping[str, Mapping[str, int]]
+    """Channel -> state -> how often: what became of messages in this dispatch, and of none before it."""
     misconfigured: Mapping[str, str]
     """Channel -> why nothing of it was claimed (or claimed any more)."""
     stopped: frozenset[str]
@@ -167,7 +169,8 @@ class Dispatcher:
 
     def _done(self, desk: psycopg.Connection, clock: Clock) -> Dispatched:
         shared = self.shared
-        return Dispatched(dict(shared.totals), dict(shared.misconfigured), frozenset(shared.stopped))
+        by_channel = {channel: dict(states) for channel, states in sorted(shared.by_channel.items())}
+        return Dispatched(dict(shared.totals), by_channel, dict(shared.misconfigured), frozenset(shared.stopped))
 
     @contextmanager
     def _working(self) -> Iterator[psycopg.Connection]:

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -51,6 +51,8 @@ class Shared:
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set: finish the batch in hand and claim nothing more."""
     totals: Counter[str] = field(default_factory=Counter)
+    by_channel: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """The part of the totals that became of messages of a channel."""
     misconfigured: dict[str, str] = field(default_factory=dict)
     """Channel -> what is wrong with it; nothing of it is claimed any more."""
     stopped: set[str] = field(default_factory=set)
@@ -61,10 +63,12 @@ class Shared:
     refusals: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def count(self, states: Mapping[str, int]) -> None:
-        """Adds to the totals."""
+    def count(self, states: Mapping[str, int], channel: str | None = None) -> None:
+        """Adds to the totals, and to those of the channel whose messages they are."""
         with self.lock:
             self.totals.update(states)
+            if channel is not None and states:
+                self.by_channel[channel].update(states)
 
     def may_go(self, group: Group, now: datetime) -> bool:
         """Whether this group may be claimed in this process at `now`."""
@@ -128,7 +132,7 @@ class Lane:
             batch, more = self._take(group, rules, sender, clock, shard)
             if batch:
                 told = list(self._send(group, sender, template, batch, clock))
-                self._shared.count(self._record(told, clock))
+                self._shared.count(self._record(told, clock), group.channel)
 
     def _take(
         self, group: Group, rules: Rules, sender: Sender, clock: Clock, shard: Shard
@@ -149,7 +153,8 @@ class Lane:
                 size=wanted - len(batch),
             )
             self._shared.count(
-                {verdict: count for verdict, count in claim.verdicts.items() if verdict not in ("open", "twin")}
+                {verdict: count for verdict, count in claim.verdicts.items() if verdict not in ("open", "twin")},
+                group.channel,
             )
             if not claim.picked:
                 return batch, False

@@ -148,7 +148,11 @@ def test_from_build_to_dispatch_through_the_command(shop: Shop, monkeypatch: pyt
     monkeypatch.setattr(registry, "sender_for", out.factory)
     sent = winback("dispatch", "--run", str(run_id), "--shard", "1/1")
     assert (sent["totals"], sent["messages"]) == ({"accepted": 1}, {"accepted": 1})
-    assert winback("dispatch", "--as-of", "2017-10-01")["totals"] == {}
+    assert sent["sent_now"] == {"email": {"accepted": 1}}
+    again = runner.invoke(register(), ["dispatch", "--as-of", "2017-10-01"])
+    assert "Nothing was due, so nothing was sent now.\n" in again.output
+    answer = json.loads(again.output.splitlines()[-1])
+    assert (answer["totals"], answer["sent_now"], answer["messages"]) == ({}, {}, {"accepted": 1})
     assert winback("dispatch")["run_id"] == str(run_id)
     assert len(out.sent) == 1
 
