@@ -47,10 +47,11 @@ def register(app: typer.Typer) -> None:
         context.use_warehouse()
         without = check_tables()
         enqueued = check_day(day, start)
+        check_range(day, start)
         for table, words in without.items():
             typer.echo(f"{table} is empty: {words}.")
         if enqueued:
-            typer.echo(f"{day} was enqueued before: what was decided, granted or sent stays, nothing is done twice.")
+            typer.echo(f"{day} was run before: what was decided, granted or sent stays, and nothing is done twice.")
         while behind := loads_behind(start):
             left = wait - (time.monotonic() - began)
             if left <= 0:
@@ -116,6 +117,24 @@ def check_day(day: date, start: datetime) -> bool:
                 day,
             )
         )
+
+
+def check_range(day: date, start: datetime) -> None:
+    """Raises `WinbackError` for a day before the first order: nobody can have gone quiet yet."""
+    from warehouse.connect import Role, transaction
+
+    orders = _tables()["orders"]
+    with transaction(Role.DBT) as connection:
+        if _one(connection, _from("select exists (select from {} where ordered_at < %s)", orders), start):
+            return
+        found = connection.execute(_from("select min(ordered_at), max(ordered_at) from {}", orders)).fetchone()
+    if found is None or found[0] is None:
+        return  # no order at all: loads_behind says whether that is vouched for
+    raise WinbackError(
+        f"{day} lies before all data: {'.'.join(orders)} holds orders from {_minute(found[0])} to {_minute(found[1])}, "
+        "so nobody can have gone quiet by then. Run a day after the first order. Nothing was decided and nothing was "
+        "sent."
+    )
 
 
 def loads_behind(needed: datetime) -> list[str]:

@@ -182,6 +182,18 @@ def test_a_warehouse_that_was_not_migrated_says_what_to_do(postgres: str, monkey
     assert "winback db migrate" in str(ready().exception)
 
 
+def test_a_day_before_all_data_is_refused_with_the_datas_range(owner: psycopg.Connection) -> None:
+    vouch(owner, START + timedelta(days=30))
+    order(owner, START)
+    order(owner, START + timedelta(days=9))
+    error = str(ready().exception)
+    assert "2017-10-01 lies before all data" in error
+    assert "raw.orders holds orders from 2017-10-01 04:00 UTC to 2017-10-10 04:00 UTC" in error
+    assert "Nothing was decided and nothing was sent." in error
+    order(owner, START - timedelta(hours=1))
+    assert ready().exit_code == 0
+
+
 def test_a_wrong_password_is_told_from_a_server_that_does_not_answer(
     postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
