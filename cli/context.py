@@ -74,6 +74,11 @@ def tell_sandbox(instant: datetime) -> None:
         sandbox.drain()
 
 
+def is_task() -> bool:
+    """Whether a task of Airflow runs us."""
+    return bool(os.environ.get("AIRFLOW_CTX_DAG_RUN_ID"))
+
+
 def holder() -> str:
     """Who a run belongs to: Airflow's run, where a task runs us; otherwise the shell that called."""
     run = os.environ.get("AIRFLOW_CTX_DAG_RUN_ID")

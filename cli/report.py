@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
         Without options: of the last 31 days. It also works for a run that failed or that the gate held back. It reads
         what dbt, the outbox and the webhooks recorded, as an analyst.
         """
-        from reports import publish, render, terminal
+        from reports import publish, read, render, terminal
         from warehouse import settings
 
         context.use_warehouse()
@@ -48,7 +48,16 @@ def register(app: typer.Typer) -> None:
             last=last.date() if last else None,
         )
         folder = out or local / "reports"
-        done = publish.publish(choice, folder, render.Links(data_docs=_data_docs(local, folder), inbox=_inbox()))
+        links = render.Links(data_docs=_data_docs(local, folder), inbox=_inbox())
+        try:
+            done = publish.publish(choice, folder, links)
+        except read.NothingToReportError as nothing:
+            if not context.is_task():
+                raise
+            # The run failed before its day began: that is said already, and is no failure of the report.
+            typer.echo(str(nothing))
+            context.result({"pages": []})
+            return
         terminal.show(done)
         context.result(
             {
@@ -63,7 +72,7 @@ def register(app: typer.Typer) -> None:
 
 def _close_unfinished() -> None:
     """As the last task of a DAG run: a run of it that is still open has failed, and must not keep others out."""
-    if not os.environ.get("AIRFLOW_CTX_DAG_RUN_ID"):
+    if not context.is_task():
         return
     from outbox import runs
     from reports import read

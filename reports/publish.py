@@ -13,7 +13,6 @@ import psycopg
 
 from reports import read, render
 from reports.read import Page, Row
-from warehouse.errors import WinbackError
 
 DAYS_SHOWN = 31
 """How many days the page over the days holds where no stretch is asked for: the last ones."""
@@ -48,7 +47,8 @@ class Published:
 def publish(choice: Choice, folder: Path, links: render.Links) -> Published:
     """Writes the pages of the chosen runs and the page over the days into `folder`.
 
-    Raises `WinbackError` when there is no such run or day, or no `reports` schema yet; nothing is written then.
+    Raises `NothingToReportError` when no run is of that day, or no `reports` schema is there yet, and `WinbackError`
+    when the ledger does not know the run; nothing is written then.
     """
     with read.analyst() as connection:
         read.require_reports(connection)
@@ -79,7 +79,7 @@ def _choose(connection: psycopg.Connection[Any], choice: Choice, within: Sequenc
         days = sorted({run["last_as_of"] for run in read.runs(connection) if run["last_as_of"]})
         known = f"It knows runs from {days[0]} to {days[-1]}." if days else "`winback run --as-of D` makes one."
         wanted = f" of {choice.as_of}" if choice.as_of else _stretch(choice)
-        raise WinbackError(f"The ledger has no run{wanted}. {known} No page was written.")
+        raise read.NothingToReportError(f"The ledger has no run{wanted}. {known} No page was written.")
     return chosen
 
 

@@ -22,6 +22,10 @@ PURCHASES = 12
 """How many purchases a page lists."""
 
 
+class NothingToReportError(WinbackError):
+    """No run is on record that a page could be about."""
+
+
 @cache
 def queries() -> Any:
     """The named queries of `queries/`."""
@@ -47,12 +51,12 @@ def has_reports(connection: psycopg.Connection[Any]) -> bool:
 
 
 def require_reports(connection: psycopg.Connection[Any]) -> None:
-    """Raises `WinbackError` where the `reports` schema is missing, saying how the newest run ended."""
+    """Raises `NothingToReportError` where the `reports` schema is missing, saying how the newest run ended."""
     if has_reports(connection):
         return
     newest: Row | None = queries().newest_run(connection)
     told = f" The newest run, of {newest['as_of']}, is {newest['state']}: {newest['detail']}." if newest else ""
-    raise WinbackError(
+    raise NothingToReportError(
         "This warehouse has no schema `reports` yet: dbt makes it in the first `winback build --as-of D`."
         f"{told} No page was written, nothing was changed."
     )

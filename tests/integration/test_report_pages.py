@@ -262,3 +262,17 @@ def test_a_page_over_days_still_counts_up_to_the_clock(week: Story) -> None:
     with read.analyst() as connection:
         page = read.page(connection, read.runs(connection))
     assert page.clock == at(8, 5)
+
+
+def test_as_the_last_task_of_a_run_that_never_began_the_report_is_no_second_failure(
+    reports: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    order = ["report", "--as-of", "2099-01-01", "--out", str(tmp_path)]
+    by_hand = CliRunner().invoke(register(), order)
+    assert isinstance(by_hand.exception, WinbackError)
+    assert "The ledger has no run of 2099-01-01." in str(by_hand.exception)
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "manual__2099-01-01")
+    as_task = CliRunner().invoke(register(), order)
+    assert as_task.exit_code == 0, as_task.output
+    assert json.loads(as_task.stdout.splitlines()[-1]) == {"pages": []}
+    assert not list(tmp_path.iterdir())
