@@ -44,7 +44,8 @@ def register(app: typer.Typer) -> None:
 
 
 def run_days(days: Sequence[date], *, approve: bool = False, keep_going: bool = False) -> int:
-    """Runs the DAG for each day in turn and shows how it goes. Returns 0 when every day's run succeeded, otherwise 1.
+    """Runs the DAG for each day in turn and shows how it goes. Returns 0 when every day's run succeeded, otherwise the
+    exit code of the first verb that failed (75: `ready` says not yet), 1 where none did.
 
     Raises `WinbackError` when a scheduler is running the same DAG, or Airflow's metadata cannot be made.
     """
@@ -67,7 +68,7 @@ def run_days(days: Sequence[date], *, approve: bool = False, keep_going: bool = 
     with log.open("w") as file:
         code = _follow([sys.executable, "-m", "local.airflow_days", json.dumps(order)], values, file, view)
     view.close(code)
-    return 1 if code else 0
+    return (view.code or 1) if code else 0
 
 
 def _follow(command: Sequence[str], values: dict[str, str], file: TextIO, view: View) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from cli import words
 from local.airflow_days import MARK
 
 _TASK = re.compile(r"\[DAG TEST\] (starting|end task) task_id=(\S+) map_index=(-?\d+)")
@@ -19,21 +20,8 @@ _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \[")
 _RAISED = re.compile(r"^[A-Za-z_][\w.]*: (.*)")
 _PAGE = re.compile(r'"index": "([^"]+)"')
 _QUOTED_LINES = 40
-_HIDDEN = {
-    "run_id",
-    "as_of",
-    "clock",
-    "mode",
-    "shards",
-    "why",
-    "rules",
-    "requests",
-    "totals",
-    "empty_tables",
-    "pages",
-    "index",
-}
-"""Keys of a verb's result that say nothing new to a reader."""
+_SHARDS = re.compile(r'"shards": \[([^\]]*)\]')
+_ENDED = re.compile(r"`winback \w+` ended with exit code (\d+)\. (?:winback: )?(.*)", re.DOTALL)
 
 
 class View:
@@ -43,6 +31,9 @@ class View:
         self._out, self._log, self._days = out, log, days
         self._live = out.isatty()
         self._done: list[str] = []
+        self._shards = 0
+        self.code = 0
+        """The exit code of the first verb that failed; 0 where none did."""
         self._day_began = self._task_began = time.monotonic()
         self._task, self._state, self._result, self._page = "", "", "", ""
         self._failure: list[str] | None = None
@@ -59,6 +50,8 @@ class View:
             self._begin(task[2], int(task[3])) if task[1] == "starting" else self._end()
         elif said := _SAID.match(line):
             self._result = said[1]
+            if split := _SHARDS.search(said[1]):
+                self._shards = split[1].count(",") + 1
             if page := _PAGE.search(said[1]):
                 self._page = page[1]
             self._show(f"  {self._task:<12} {said[1]}")
@@ -82,7 +75,7 @@ class View:
             self._print(f"Failed. The full log: {self._log}")
 
     def _begin(self, task_id: str, map_index: int) -> None:
-        self._task = task_id if map_index < 0 else f"{task_id}[{map_index}]"
+        self._task = task_id if map_index < 0 or self._shards == 1 else f"{task_id} {map_index + 1}"
         self._task_began = time.monotonic()
         self._state, self._result, self._failure = "", "", None
         self._show(f"  {self._task:<12} ...")
@@ -94,8 +87,13 @@ class View:
         self._print(f"  {self._task:<12} {seconds:5.1f} s{state}  {said}".rstrip())
         if self._failure:
             raised = [number for number, line in enumerate(self._failure) if _RAISED.match(line)]
-            for line in self._failure[raised[-1] if raised else 0 :]:
-                self._print("      " + (_RAISED.sub(r"\1", line) if raised else line))
+            told = self._failure[raised[-1] if raised else 0 :]
+            text = "\n".join([_RAISED.sub(r"\1", told[0]) if raised else told[0], *told[1:]])
+            if ended := _ENDED.match(text):
+                self.code = self.code or int(ended[1])
+                text = ended[2]
+            for line in text.splitlines():
+                self._print("      " + line)
         self._failure = None
 
     def _end_day(self, outcome: Mapping[str, Any]) -> None:
@@ -120,18 +118,9 @@ class View:
 
 
 def _numbers(result: str) -> str:
-    """`decisions 15 send, 6 skip; messages 15` of a verb's line of JSON: what is nothing or zero is left out."""
+    """What a verb's line of JSON says to a reader."""
     try:
         values = json.loads(result)
     except ValueError:
         return ""
-    told = ((key.replace("_", " "), _told(value)) for key, value in values.items() if key not in _HIDDEN)
-    return "; ".join(f"{key} {text}" for key, text in told if text)
-
-
-def _told(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{count} {name}" for name, count in value.items() if count)
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    return str(value) if value not in (None, 0, "") else ""  # False is 0
+    return words.result(values) if isinstance(values, dict) else ""

@@ -25,11 +25,19 @@ def test_a_failed_day_stops_the_next_ones_and_says_why(airflow: Home) -> None:
     airflow.tell({"build": {"fails": 1}})
     done = run(airflow, "--to", "2017-10-02")
     assert done.returncode == 1
-    assert "`winback build` ended with exit code 1. winback: build cannot do it.\n        Mend it" in done.stdout
+    assert "      build cannot do it.\n        Mend it" in done.stdout
     assert "Not run: 2017-10-02" in done.stdout
     assert airflow.verbs() == ["ready", "build", "report"]
     log = next(line.partition("its full log is ")[2] for line in done.stdout.splitlines() if "its full log is " in line)
     assert "[DAG TEST] starting task_id=build" in Path(log).read_text()
+
+
+@pytest.mark.slow
+def test_a_day_that_has_to_wait_ends_with_the_code_that_says_so(airflow: Home) -> None:
+    airflow.tell({"ready": {"fails": 1, "code": 75}})
+    done = run(airflow)
+    assert done.returncode == 75
+    assert airflow.verbs() == ["ready", "report"]
 
 
 @pytest.mark.slow
@@ -39,7 +47,7 @@ def test_told_to_keep_going_it_runs_the_next_day_and_still_fails(airflow: Home) 
     assert done.returncode == 1
     assert airflow.verbs()[4:] == ["ready", "build", "gate", "enqueue", "dispatch", "dispatch", "report"]
     assert [call[1] for call in airflow.calls() if call[0] == "ready"] == [["--as-of", f"2017-10-0{n}"] for n in (1, 2)]
-    assert "decisions 3 send" in done.stdout
+    assert "3 to be written to" in done.stdout
     assert "success in" in done.stdout
 
 
@@ -93,12 +101,15 @@ STATE = "2026-11-21T22:26:14.3Z [info     ] Task instance state updated [airflow
 
 
 def test_a_task_shows_as_one_line_with_what_its_verb_said() -> None:
-    result = '{"decisions": {"send": 9, "hold": 0}, "grants": 2, "held": [], "run_id": "x", "index": "/r/index.html"}'
+    result = (
+        '{"decisions": {"send": 9, "hold": 0}, "grants": 1, "held": [], "run_id": "x", "shards": ["1/2", "2/2"],'
+        ' "index": "/r/index.html"}'
+    )
     day = 'winback-day {"as_of": "2017-10-01", "state": "success", "tasks": []}'
     text = shown(
         [START.format("dispatch", 1), SAID.format(result), STATE.format("success"), END.format("dispatch", 1), day], 0
     )
-    assert "  dispatch[1]    0.0 s  decisions 9 send; grants 2\n" in text
+    assert "  dispatch 2     0.0 s  9 to be written to; 1 code set aside\n" in text
     assert "  success in 0 s\n" in text
     assert "The report: /r/index.html\n" in text
 
@@ -112,11 +123,32 @@ def test_a_failure_shows_in_full_without_its_traceback() -> None:
         "  mend it",
     ]
     text = shown([START.format("gate", -1), *failure, STATE.format("failed"), END.format("gate", -1)], 1)
-    assert (
-        "  gate           0.0 s  failed\n      `winback gate` ended with exit code 1. winback: no\n        mend it\n"
-        in text
-    )
+    assert "  gate           0.0 s  failed\n      no\n        mend it\n" in text
     assert "Traceback" not in text.split("Its last words")[0]
+
+
+def test_the_first_failures_exit_code_is_kept() -> None:
+    view = View(io.StringIO(), Path("run.log"), ["2017-10-01"])
+    for verb, code in (("ready", 75), ("report", 1)):
+        failure = [
+            "2026-11-21T22:26:14.2Z [error    ] Task failed with exception [task] loc=task_runner.py:1639",
+            f"airflow.sdk.exceptions.AirflowException: `winback {verb}` ended with exit code {code}. winback: no",
+        ]
+        for line in [START.format(verb, -1), *failure, STATE.format("failed"), END.format(verb, -1)]:
+            view.see(line)
+    assert view.code == 75
+
+
+def test_a_single_dispatch_has_no_number_and_says_what_was_sent_now() -> None:
+    frozen, sent = '{"shards": ["1/1"]}', '{"sent_now": {}, "totals": {}, "messages": {"accepted": 15}}'
+    text = shown(
+        [
+            *(START.format("enqueue", -1), SAID.format(frozen), STATE.format("success"), END.format("enqueue", -1)),
+            *(START.format("dispatch", 0), SAID.format(sent), STATE.format("success"), END.format("dispatch", 0)),
+        ],
+        0,
+    )
+    assert "  dispatch       0.0 s  Nothing was due, so nothing was sent now\n" in text
 
 
 def test_an_airflow_that_does_not_start_shows_its_last_words() -> None:
