@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from typing import Annotated
+from urllib.parse import unquote, urlsplit, urlunsplit
+
 import typer
 
 from cli import context
+from warehouse.connect import Role
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +35,32 @@ def register(app: typer.Typer) -> None:
     def url() -> None:
         """Print the warehouse's URL, password included, for psql and other tools."""
         typer.echo(context.use_warehouse())
+
+    @group.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+    def psql(
+        arguments: typer.Context,
+        role: Annotated[
+            str, typer.Option(help="What the session may do; winback_analyst reads everything but addresses.")
+        ] = Role.ANALYST,
+    ) -> None:
+        """Open psql on the warehouse, or pass it arguments: winback db psql -c 'select ...'.
+
+        It is the embedded server's own psql, which knows older servers, too.
+        """
+        from local import postgres
+
+        if role not in (known := [each.value for each in Role if each.value]):
+            raise typer.BadParameter(f"{role!r} is no role; there are {', '.join(known)}", param_hint="--role")
+        url = context.use_warehouse()
+        program = str(postgres.binaries() / "psql")
+        parts = urlsplit(url)
+        login, at, server = parts.netloc.rpartition("@")
+        if parts.password is not None:  # in the environment: every user of the machine can read arguments
+            os.environ["PGPASSWORD"] = unquote(parts.password)
+        os.environ["PGOPTIONS"] = f"-c role={role} -c timezone=UTC"
+        target = urlunsplit(parts._replace(netloc=f"{login.partition(':')[0]}{at}{server}"))
+        sys.stdout.flush()
+        os.execv(program, [program, "--dbname", target, *arguments.args])  # noqa: S606 - it becomes psql
 
     @group.command()
     def migrate() -> None:

@@ -313,9 +313,7 @@ def _show_doors(url: str) -> None:
     console.print(f"  {reports / 'index.html'}", soft_wrap=True)
     console.print(f"  {server.ensure().inbox_url}\n", soft_wrap=True)
     console.print("[bold]Analyst.[/] A query, as the read-only role:")
-    console.print(
-        f'  psql "$(.venv/bin/winback db url)" -c \'set role winback_analyst\' -c "{" ".join(DOOR_QUERY.split())}"'
-    )
+    console.print(f'  .venv/bin/winback db psql -c "{" ".join(DOOR_QUERY.split())}"', soft_wrap=True)
     console.print(_as_table(_query(url, DOOR_QUERY, role="winback_analyst")))
     person = _query(
         url,
