@@ -200,12 +200,32 @@ where step.after_step is not null
     )
 
 -- name: merge_fields_complete
--- Every variable of the template has a value, but for those that are filled in when the message leaves.
+-- Every variable that the step or its stored template names has a value, but for those that are filled in when the message leaves.
+with variables as (
+    select step.key as step, variable.name
+    from jsonb_to_recordset(:steps) as step (key text, variables jsonb)
+    cross join lateral jsonb_array_elements_text(step.variables) as variable (name)
+    union
+    select step.key, found.match[1]
+    from jsonb_to_recordset(:steps) as step (key text, template_hash text)
+    inner join outbox.template as template on template.template_hash = step.template_hash
+    cross join lateral regexp_matches(
+        concat_ws(' ', template.subject, template.html, template.text, template.sms, template.push::text),
+        '\{\{\s*(\w+)\s*\}\}', 'g'
+    ) as found (match)
+)
+
 select 1 from {batch} as request
-inner join jsonb_to_recordset(:steps) as step (key text, variables jsonb) on step.key = request.step
-cross join lateral jsonb_array_elements_text(step.variables) as variable (name)
-where variable.name <> all(:filled_in_later)
-    and coalesce(btrim(request.merge_fields ->> variable.name), '') = ''
+inner join variables on variables.step = request.step
+where variables.name <> all(:filled_in_later)
+    and coalesce(btrim(request.merge_fields ->> variables.name), '') = ''
+
+-- name: template_is_stored
+-- What a request says is in outbox.template, word for word.
+select 1 from {batch} as request
+where not exists (
+    select from outbox.template as template where template.template_hash = request.template_hash
+)
 
 -- name: no_address_in_merge_fields
 -- What is stored with a message holds nobody's e-mail address or phone.

@@ -59,6 +59,21 @@ def test_a_right_day_passes_and_a_wrong_one_holds_its_own_campaign_alone(built: 
     assert found["winback"].document()["failed"] == ["consent_for_each_channel", "due_and_timely"]
 
 
+def test_a_request_with_fewer_recommendations_than_its_template_shows_holds_the_campaign(
+    built: Built, tmp_path: Path
+) -> None:
+    built.owner.execute(
+        "update handoff.send_requests set merge_fields = merge_fields - array['rec3_name', 'rec3_image_url']"
+        " where contact_id = 'mailed'"
+    )
+    built.owner.commit()
+    found = verdicts(built, tmp_path)
+    assert {name: {it.rule: it.count for it in verdict.failures} for name, verdict in found.items()} == {
+        "winback": {"merge_fields_complete": 2},
+        "second": {},
+    }
+
+
 def test_a_rule_that_cannot_be_asked_holds_the_campaign(built: Built, tmp_path: Path) -> None:
     built.owner.execute("drop table events.preference")
     built.owner.commit()

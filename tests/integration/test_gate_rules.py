@@ -97,6 +97,25 @@ def messaged_before(it: Built) -> None:
     it.said("mailed", "day30", 31)
 
 
+def template_says_more(it: Built) -> None:
+    """The stored template asks for a fourth recommendation, of which neither the step nor the request knows."""
+    it.owner.execute(
+        "insert into outbox.template (template_hash, subject, html) values ('more', 'Hi {{ first_name }}',"
+        " '<a href=\"{{ rec4_url }}\">{{shop_name}}</a>')"
+    )
+    it.body = {**it.body, "steps": [{**step, "template_hash": "more"} for step in it.body["steps"]]}
+    it.owner.execute("update handoff.send_requests set template_hash = 'more'")
+
+
+def test_a_stored_template_may_name_what_is_filled_in_later(built: Built) -> None:
+    template_says_more(built)
+    assert broken(built) == {"merge_fields_complete"}
+    built.owner.execute(
+        """update handoff.send_requests set merge_fields = merge_fields || '{"rec4_url": "https://x"}'"""
+    )
+    assert broken(built) == set()
+
+
 def many(it: Built, *, codes: bool = False) -> None:
     for number in range(2):
         it.request(f"extra{number}", "day30", 30, f"CODE-{number}" if codes else None)
@@ -137,6 +156,11 @@ PLANTED: list[tuple[str, Callable[[Built], None]]] = [
     ("follow_ups_have_a_first", set_request("episode_on = '2017-08-01'", "opener")),
     ("merge_fields_complete", set_request("merge_fields = merge_fields - 'rec1_name'")),
     ("merge_fields_complete", set_request("""merge_fields = merge_fields || '{"rec1_name": " "}'""")),
+    ("merge_fields_complete", set_request("merge_fields = merge_fields - 'rec3_url'")),
+    ("merge_fields_complete", set_request("merge_fields = merge_fields - 'coupon_code'", "offered")),
+    ("merge_fields_complete", set_request("merge_fields = merge_fields - 'step_url'", "opener")),
+    ("merge_fields_complete", template_says_more),
+    ("template_is_stored", set_request("template_hash = 'another'")),
     ("no_address_in_merge_fields", set_request("""merge_fields = merge_fields || '{"x": "to Mailed@Example.com"}'""")),
     ("decisions_add_up", lambda it: it.owner.execute("update cohorts.fct_decisions set decision = 'perhaps'")),
     ("decisions_add_up", lambda it: it.owner.execute("update cohorts.fct_decisions set reason = null")),
