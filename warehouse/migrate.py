@@ -2,12 +2,14 @@
 
 The files of a folder are applied in the order of their names. What was applied is kept in `winback.migration`
 with a checksum; an applied file that has changed since is refused, because two databases would
-then differ without anyone knowing.
+then differ without anyone knowing. A mended file names the text that it replaces (`-- Supersedes <checksum>`) where a
+database that has the old one needs nothing of the new one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,8 @@ FOLDERS = (
     _HOME / "outbox" / "migrations",
     _HOME / "events" / "migrations",
 )
+
+_SUPERSEDES = re.compile(r"^-- Supersedes ([0-9a-f]{64})\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ def migrate(folders: Sequence[Path] = FOLDERS) -> list[Applied]:
                 _apply(connection, name, body)
                 connection.execute("insert into winback.migration (name, checksum) values (%s, %s)", [name, checksum])
                 applied.append(Applied(name))
+            elif known[name] in _SUPERSEDES.findall(body):
+                connection.execute("update winback.migration set checksum = %s where name = %s", [checksum, name])
             elif known[name] != checksum:
                 raise WinbackError(
                     f"Migration {name} was applied here and has been edited since. Restore it and write the change as "

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import uuid
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -25,6 +28,21 @@ def test_an_edited_migration_is_refused(warehouse: str, tmp_path: Path) -> None:
     (folder / "0001_first.sql").write_text("create table public.other ()")
     with pytest.raises(WinbackError, match=r"area/0001_first.sql"):
         migrate([folder])
+
+
+def test_a_mended_migration_that_names_the_text_it_replaces_is_taken_and_not_run_again(
+    warehouse: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "area" / "migrations" / "0001_first.sql"
+    file.parent.mkdir(parents=True)
+    file.write_text("create table public.first ()")
+    migrate([file.parent])
+    before = hashlib.sha256(file.read_bytes()).hexdigest()
+    file.write_text(f"-- Supersedes {before}: made better.\ncreate table public.first ()")
+    assert migrate([file.parent]) == []
+    file.write_text("create table public.first ()")
+    with pytest.raises(WinbackError, match=r"area/0001_first.sql"):
+        migrate([file.parent])
 
 
 def test_a_failing_migration_leaves_nothing_of_itself_or_its_neighbours(warehouse: str, tmp_path: Path) -> None:
@@ -51,6 +69,28 @@ def test_a_users_own_raw_table_is_left_as_it_is(postgres: str, warehouse: str) -
             " where table_schema = 'raw' and table_name = 'orders'"
         ).fetchone()
     assert columns == ("order_id,contact_id,extra",)
+
+
+def test_views_of_the_contracts_names_are_as_good_as_tables(postgres: str) -> None:
+    name = f"winback_test_{uuid.uuid4().hex[:12]}"
+    url = urlunsplit(urlsplit(postgres)._replace(path=f"/{name}"))
+    with psycopg.connect(urlunsplit(urlsplit(postgres)._replace(path="/postgres")), autocommit=True) as admin:
+        admin.execute(f"create database {name}")
+        try:
+            with psycopg.connect(url, autocommit=True) as owner:
+                owner.execute(
+                    "create schema raw; create view raw.orders as select 'o' as order_id, 'c' as contact_id,"
+                    " now() as ordered_at, now() as updated_at, null::text as coupon_code;"
+                    " create view raw.contacts as select 'c' as contact_id, now() as created_at, now() as updated_at"
+                )
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setenv("WINBACK_DATABASE_URL", url)
+                    migrate()
+                said = owner.execute("select obj_description('raw.orders'::regclass)").fetchone()
+                assert said is not None
+                assert said[0].startswith("One row per order")
+        finally:
+            admin.execute(f"drop database {name} with (force)")
 
 
 def test_migrations_never_mention_what_dbt_builds() -> None:
@@ -81,7 +121,6 @@ def test_the_key_of_address_hashes_is_the_owners_alone(warehouse: str) -> None:
 
 
 def test_an_address_hash_is_the_hmac_of_rfc_2104(warehouse: str) -> None:
-    import hashlib
     import hmac
 
     with connect(Role.OWNER) as connection:
@@ -90,3 +129,31 @@ def test_an_address_hash_is_the_hmac_of_rfc_2104(warehouse: str) -> None:
         secret = bytes(byte ^ 0x36 for byte in row[0])
         hashed = connection.execute("select outbox.address_hash('email', ' Ann@Example.com ')").fetchone()
     assert hashed == (hmac.new(secret, b"email:ann@example.com", hashlib.sha256).digest(),)
+
+
+def test_every_table_of_the_migrations_says_what_it_is_and_every_coded_column_what_it_may_hold(warehouse: str) -> None:
+    schemas = "c.relnamespace in ('raw'::regnamespace, 'outbox'::regnamespace, 'events'::regnamespace)"
+    codes = "^(kind|state|status|outcome|verdict|decision|reason|source|episode_on|lease_until|consent.*)$"
+    with connect(Role.OWNER) as connection:
+        tables = connection.execute(
+            f"select c.oid::regclass::text from pg_class as c where c.relkind in ('r', 'p', 'v', 'm') and {schemas}"  # noqa: S608
+            " and obj_description(c.oid, 'pg_class') is null order by 1"
+        ).fetchall()
+        columns = connection.execute(
+            "select a.attrelid::regclass || '.' || a.attname from pg_attribute as a inner join pg_class as c"  # noqa: S608
+            f" on c.oid = a.attrelid and c.relkind = 'r' where a.attnum > 0 and a.attname ~ %s and {schemas}"
+            " and not a.attisdropped and col_description(c.oid, a.attnum) is null order by 1",
+            [codes],
+        ).fetchall()
+    assert tables == []
+    assert columns == []
+
+
+def test_a_loaders_own_comment_stays(warehouse: str) -> None:
+    with connect(Role.OWNER) as connection:
+        connection.execute("comment on table raw.orders is 'The shop''s own words.'")
+        connection.execute("delete from winback.migration where name = 'warehouse/0004_comments.sql'")
+    migrate()
+    with connect(Role.OWNER) as connection:
+        said = connection.execute("select obj_description('raw.orders'::regclass)").fetchone()
+    assert said == ("The shop's own words.",)

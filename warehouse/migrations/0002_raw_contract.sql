@@ -1,4 +1,5 @@
--- The raw contract: what a user's loader fills. Only what is missing is made; an existing table is left as it is.
+-- The raw contract: what a user's loader fills. Only what is missing is made; an existing table or view is left as it is.
+-- Supersedes 964fb8c225cd938f33db2df77c17502c8717cd608e6436b94d46449326c9a741, which refused views.
 create schema if not exists raw;
 
 create table if not exists raw.contacts (
@@ -140,6 +141,8 @@ begin
                 );
             exception when undefined_column then
                 raise notice 'raw.%: no index on (%), a column is missing', wanted.table_name, wanted.expression;
+            when wrong_object_type then
+                raise notice 'raw.%: no index on (%), it is a view: index what lies under it', wanted.table_name, wanted.expression;
             end;
         end if;
     end loop;
