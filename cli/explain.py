@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Tell what was decided about a person on a day, why, and what happened next.
 
-        Reads as an analyst and shows no address.
+        Shows no address. Messages are counted over all days (`messages`) and of this one (`messages_of_day`).
         """
         from reports import terminal
         from reports.explain import explain as tell
@@ -35,5 +35,11 @@ def register(app: typer.Typer) -> None:
         told = tell(contact, as_of.date() if as_of else None, campaign)
         terminal.tell(told)
         context.result(
-            {"contact_id": told.contact_id, "as_of": told.day, "decisions": told.decisions, "messages": told.messages}
+            {
+                "contact_id": told.contact_id,
+                "as_of": told.day,
+                "decisions": told.decisions,
+                "messages": told.messages,
+                "messages_of_day": told.messages_of_day,
+            }
         )

@@ -9,9 +9,10 @@ from typing import Any
 
 import psycopg
 
-from reports import read, story, words
+from reports import people, read, story, words
 from reports.read import Row, queries
-from reports.render import long_day, moment, plural, short_day
+from reports.render import plural
+from warehouse.clock import shown
 from warehouse.errors import WinbackError
 
 HINDSIGHT = 6
@@ -41,6 +42,8 @@ class Explanation:
 
     contact_id: str
     person: str
+    stops: Sequence[str]
+    """Entries of the stop list: channel, why, who by, since when."""
     day: date
     heading: str
     verdicts: Sequence[Verdict]
@@ -50,7 +53,10 @@ class Explanation:
     after: Sequence[Line]
     counted_up_to: str
     decisions: int
+    """How many of that day."""
     messages: int
+    """How many there are of them, of any day."""
+    messages_of_day: int
 
 
 def explain(contact_id: str, as_of: date | None = None, campaign: str | None = None) -> Explanation:
@@ -74,10 +80,11 @@ def explain(contact_id: str, as_of: date | None = None, campaign: str | None = N
         timezone = _zone(run)
         if campaign and run:
             _check_campaign(connection, campaign, run)
+        known = people.find(contact_id)
         timeline = [
             row
-            for row in ask.timeline(connection, contact_id=contact_id)
-            if campaign is None or row["campaign"] in (None, campaign)
+            for row in _with_stops(list(ask.timeline(connection, contact_id=contact_id)), known)
+            if (campaign is None or row["campaign"] in (None, campaign)) and story.is_told(row)
         ]
         decisions = [row for row in timeline if row["kind"] == "decision" and row["as_of"] == day]
         notes = (
@@ -87,20 +94,24 @@ def explain(contact_id: str, as_of: date | None = None, campaign: str | None = N
         )
         start = min((row["happened_at"] for row in decisions), default=_start(connection, day, timezone))
         clock = ask.clock(connection)["reporting_at"]
+        about = _About(connection, person, known, run, timezone)
+        verdicts = [about.verdict(row) for row in decisions]
     earlier = [row for row in timeline if row["happened_at"] < start]
     later = [row for row in timeline if row["happened_at"] >= start and row not in decisions]
     return Explanation(
         contact_id=contact_id,
         person=_describe(person),
         day=day,
-        heading=long_day(day),
-        verdicts=[_verdict(row, timezone) for row in decisions],
-        notes=notes,
+        stops=[_stop(row, timezone) for row in known.stops],
+        heading=f"{day} ({day:%A})",
+        verdicts=verdicts,
+        notes=[*notes, *([known.missing] if known.missing else [])],
         before=_lines(earlier, timezone)[-HINDSIGHT:],
         after=_lines(later, timezone),
-        counted_up_to=moment(clock, timezone),
+        counted_up_to=shown(clock, timezone) if clock else "the beginning: nothing was run yet",
         decisions=len(decisions),
-        messages=len({row["message_id"] for row in timeline if row["as_of"] == day and row["message_id"]}),
+        messages=len({row["message_id"] for row in timeline if row["message_id"]}),
+        messages_of_day=len({row["message_id"] for row in timeline if row["as_of"] == day and row["message_id"]}),
     )
 
 
@@ -136,20 +147,20 @@ def _why_nothing(
         notes.append("They had bought nothing before that day: the clock of the win-back steps had not started.")
         return notes
     ago, on = last["days_ago"], last["purchased_on"]
-    notes.append(f"Their last purchase before that day was on {short_day(on)}, {ago} {plural(ago, 'day', 'days')} ago.")
+    notes.append(f"Their last purchase before that day was on {on}, {ago} {plural(ago, 'day', 'days')} ago.")
     bundle = run["bundle_hash"] if run else None
     due = list(queries().due_dates(connection, bundle_hash=bundle, purchased_on=on, as_of=day))
     notes.extend(_due(row) for row in due if not row["is_past"] and row["is_enabled"])
     if due and all(row["is_past"] for row in due):
-        last_step = f"The last step ({due[-1]['step']}) was due on {short_day(due[-1]['due_on'])}"
+        last_step = f"The last step ({due[-1]['step']}) was due on {due[-1]['due_on']!s}"
         notes.append(f"{last_step}: none is left until they buy again.")
     return notes
 
 
 def _why_no_decision(day: date, run: Row | None, days: Sequence[Row]) -> str:
     if day not in {row["as_of"] for row in days}:
-        ran = f"from {short_day(days[-1]['as_of'])} to {short_day(days[0]['as_of'])}" if days else "on no day at all"
-        return f"{short_day(day)} was never run (runs are on record {ran}), so nothing was decided about anybody."
+        ran = f"from {days[-1]['as_of']!s} to {days[0]['as_of']!s}" if days else "on no day at all"
+        return f"{day!s} was never run (runs are on record {ran}), so nothing was decided about anybody."
     if run and run["state"] != "enqueued":
         state = words.RUN_STATES.get(run["state"], run["state"])
         return f"The run of that day {state}, so no decision is on record."
@@ -161,7 +172,7 @@ def _decided_before(timeline: Sequence[Row], day: date) -> list[str]:
     if not earlier:
         return []
     last = earlier[-1]
-    when = short_day(last["as_of"])
+    when = str(last["as_of"])
     return [f"The last decision about them before was of {when}, on {last['step']}: {story.decision(last)}."]
 
 
@@ -170,7 +181,7 @@ def _zone(run: Row | None) -> str:
 
 
 def _due(row: Row) -> str:
-    return f"{row['step']} ({words.step(row)}) falls due on {short_day(row['due_on'])}, unless they buy before."
+    return f"{row['step']} ({words.step(row)}) falls due on {row['due_on']!s}, unless they buy before."
 
 
 def _start(connection: psycopg.Connection[Any], day: date, timezone: str) -> datetime:
@@ -180,23 +191,72 @@ def _start(connection: psycopg.Connection[Any], day: date, timezone: str) -> dat
     return start
 
 
-def _verdict(row: Row, timezone: str) -> Verdict:
-    detail = row["detail"]
-    reasons = [words.reason(code) for code in dict.fromkeys([detail["reason"], *detail["reasons"]]) if code]
-    return Verdict(
-        title=f"{row['step']}: {story.decision(row)}",
-        reasons=[f"{reason.title}. {reason.sentence}" for reason in reasons],
-        seen=[
-            f"due on {short_day(date.fromisoformat(detail['due_on']))}",
-            f"clock started on {short_day(date.fromisoformat(detail['episode_on']))}",
-            *story.seen(detail["seen"], timezone),
-        ],
-    )
+@dataclass(frozen=True)
+class _About:
+    """What the verdicts on one person are told with."""
+
+    connection: psycopg.Connection[Any]
+    person: Row
+    known: people.Known
+    run: Row | None
+    timezone: str
+
+    def verdict(self, row: Row) -> Verdict:
+        """One decision in words."""
+        detail = row["detail"]
+        reasons = [words.reason(code) for code in dict.fromkeys([detail["reason"], *detail["reasons"]]) if code]
+        about = story.About(self.person, self.timezone, self._step(row), self.known.others, self._buyer(detail["seen"]))
+        return Verdict(
+            title=f"{row['step']}: {story.decision(row)}",
+            reasons=[f"{reason.title}. {reason.sentence}" for reason in reasons],
+            seen=[f"due on {detail['due_on']}", *story.seen(detail, about)],
+        )
+
+    def _step(self, row: Row) -> Row | None:
+        steps = queries().steps(self.connection, runs=[row["detail"]["run_id"]])
+        return next((it for it in steps if (it["campaign"], it["step"]) == (row["campaign"], row["step"])), None)
+
+    def _buyer(self, seen: Row) -> str | None:
+        """The other contact of the person who bought, where it was not this one."""
+        at = seen.get("purchased_since_at")
+        if not at or not self.known.others:
+            return None
+        asked = [self.person["contact_id"], *self.known.others]
+        buyer: Row | None = queries().bought_at(self.connection, contacts=asked, at=at)
+        own: Row | None = queries().bought_at(self.connection, contacts=asked[:1], at=at)
+        return None if own or buyer is None else str(buyer["contact_id"])
+
+
+def _with_stops(timeline: list[Row], known: people.Known) -> list[Row]:
+    """The timeline with all entries of the stop list: by itself it knows only of addresses that a message went to."""
+    if known.missing:
+        return timeline
+    blank = dict.fromkeys(("campaign", "step", "as_of", "message_id"))
+    stops: list[Row] = [
+        {**blank, "kind": "suppressed", "happened_at": row["suppressed_at"], "detail": _as_detail(row)}
+        for row in known.stops
+    ]
+    rest = [row for row in timeline if row["kind"] != "suppressed"]
+    return sorted([*rest, *stops], key=lambda row: row["happened_at"])
+
+
+def _as_detail(stop: Row) -> Row:
+    """The entry as the timeline's JSON would have it: instants as text."""
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in stop.items()}
+
+
+def _stop(row: Row, timezone: str) -> str:
+    text = f"{story.stopped(row)}, since {shown(row['suppressed_at'], timezone)}"
+    if row["is_anothers"]:
+        text += f", under contact {row['whose']}, who is the same person"
+    if row["lifted_at"]:
+        return f"{text}; taken off again on {shown(row['lifted_at'], timezone)}"
+    return f"{text}, until {shown(row['until'], timezone)}" if row["until"] else text
 
 
 def _lines(rows: Sequence[Row], timezone: str) -> list[Line]:
     """The rows as lines; what a provider reports twice in a row is told once."""
-    lines = [Line(moment(row["happened_at"], timezone), story.sentence(row, timezone)) for row in rows]
+    lines = [Line(shown(row["happened_at"], timezone), story.sentence(row, timezone)) for row in rows]
     return [
         line for line, before in zip(lines, [None, *lines], strict=False) if before is None or line.what != before.what
     ]

@@ -63,6 +63,8 @@ def tell(told: Explanation) -> None:
     console = _console()
     console.print()
     console.print(Text.assemble((f"Contact {told.contact_id}", "bold"), f" · {told.person}"))
+    for number, stop in enumerate(told.stops):
+        console.print(Text.assemble(("On the stop list: " if not number else "                  ", "bold"), stop))
     console.print(Text(f"{told.heading}; counted up to {told.counted_up_to}", "dim"))
     _heading(console, "What was decided")
     for verdict in told.verdicts:

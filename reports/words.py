@@ -157,12 +157,35 @@ CHANNELS: Mapping[str, str] = {"email": "e-mail", "sms": "text", "webpush": "web
 MESSAGE_STATES: Mapping[str, str] = {
     "planned": "is waiting for its hour",
     "sending": "is with the provider right now",
-    "accepted": "was handed over to the provider",
+    "accepted": "was sent",
     "rejected": "was refused by the provider",
     "in_doubt": "may or may not have left; it is never sent again by itself",
     "skipped": "was stopped at the last moment",
     "expired": "was not sent in time",
 }
+
+STOPS: Mapping[str, str] = {
+    "unsubscribed": "they unsubscribed",
+    "paused": "they asked for a pause",
+    "complained": "they called a message spam",
+    "stopped": "they wrote STOP",
+    "bounced": "it bounced for good",
+    "invalid": "it is not usable",
+    "gone": "the browser is no longer subscribed",
+    "operator": "stopped by hand",
+    "imported": "taken over from another system",
+}
+"""Why an address is on the stop list."""
+
+SOURCES: Mapping[str, str] = {
+    "one_click": "one click in the mail",
+    "preference_page": "on the preferences page",
+    "sms_keyword": "by text",
+    "provider": "the provider reported it",
+    "sendgrid": "SendGrid reported it",
+    "twilio": "Twilio reported it",
+}
+"""Who put it there; anything else is a name that was given."""
 
 RUN_STATES: Mapping[str, str] = {
     "building": "has not come to its end: the day is being worked out, or that broke off",

@@ -52,7 +52,9 @@ def views_database(postgres: str, template_database: str, tmp_path_factory: pyte
     with _clone(postgres, template_database) as url:
         work = str(tmp_path_factory.mktemp("dbt"))
         with _environment(WINBACK_DATABASE_URL=url, WINBACK_LOCAL=work, WINBACK_TARGET="prod"):
-            dbt.run(["run", "--select", "path:models/reports"], progress=lambda _: None)
+            dbt.run(
+                ["run", "--select", "path:models/reports", "recipients", "stg_raw__contacts"], progress=lambda _: None
+            )
         yield urlsplit(url).path.lstrip("/")
 
 

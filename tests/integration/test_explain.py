@@ -26,17 +26,15 @@ def test_a_message_is_told_from_the_decision_to_the_purchase(week: Story) -> Non
     told = explain("cat", date(2017, 10, 2))
     assert [verdict.title for verdict in told.verdicts] == ["day60: Write to them"]
     assert what(told) == [
-        "The code T10-1 of winback_discount10 was set aside for them, valid until 16 Oct 05:00 EDT",
-        "The event coupon_assigned was recorded",
-        "A message of day60 was planned: by text, or else by e-mail, from 2 Oct 10:00 EDT on",
-        "Attempt 1 by text: accepted by the provider",
-        "The message of day60 was handed over to the provider, by text",
+        "The code T10-1 of winback_discount10 was set aside for them, valid until 2017-10-16 05:00 EDT",
+        "The day60 message was planned: by text, or else by e-mail, from 2017-10-02 10:00 EDT on",
+        "The day60 message was sent by text",
         "They were given the tag coupon_winback10",
         "The text was delivered",
         "They clicked in the text",
         "They bought for 40.00 USD, with the code T10-1; 15.00 of it was refunded",
     ]
-    assert told.after[3].when == "2 Oct 2017, 10:00 EDT"
+    assert told.after[2].when == "2017-10-02 10:00 EDT"
 
 
 def test_a_machines_open_is_told_as_no_open(week: Story) -> None:
@@ -50,28 +48,31 @@ def test_a_refusal_gives_its_reason_and_the_values_it_saw(week: Story) -> None:
         "No consent to e-mail. They did not agree to marketing e-mail, or nobody knows that they did. Unknown is a no."
     ]
     assert "consent to e-mail: no" in told.verdicts[0].seen
-    assert "due on 2 October 2017" in told.verdicts[0].seen
+    assert "due on 2017-10-02" in told.verdicts[0].seen
 
 
 def test_a_message_stopped_at_the_last_moment_says_by_what(week: Story) -> None:
-    assert "The message of day30 was stopped at the last moment: Bought in the meantime" in what(explain("jon"))
+    assert "The day30 message was stopped at the last moment: Bought in the meantime" in what(explain("jon"))
 
 
 def test_a_code_that_went_back_and_a_refusal_are_told(week: Story) -> None:
     told = what(explain("dan"))
-    assert "Attempt 1 by e-mail: refused by the provider (code http_400)" in told
+    assert "Sending the day60 message by e-mail, try 1: refused by the provider (code http_400)" in told
     assert "The code T10-2 went back to winback_discount10: its message never left" in told
 
 
 def test_a_message_in_doubt_says_that_it_is_never_sent_again(week: Story) -> None:
     told = what(explain("eve"))
-    assert "Attempt 1 by e-mail: the answer was lost, so it may or may not have left (code timeout)" in told
-    assert "The message of day60 may or may not have left; it is never sent again by itself: No answer in time" in told
+    assert (
+        "Sending the day60 message by e-mail, try 1: the answer was lost, so it may or may not have left (code timeout)"
+        in told
+    )
+    assert "The day60 message may or may not have left; it is never sent again by itself: No answer in time" in told
 
 
 def test_the_holdout_is_told_and_that_they_bought(week: Story) -> None:
     told = explain("ida")
-    assert told.verdicts[0].title == "day30: Leave alone: Left alone to compare with"
+    assert told.verdicts[0].title == "day30: Leave alone, to compare with"
     assert what(told) == ["They bought for 12.00 USD"]
 
 
@@ -99,19 +100,18 @@ def test_who_was_not_due_hears_when_they_will_be(week: Story) -> None:
     assert told.verdicts == []
     assert told.notes == [
         "They were not due for any step on that day, so nothing was decided about them.",
-        "Their last purchase before that day was on 20 September 2017, 18 days ago.",
-        "day30 (30 days after the last purchase) falls due on 20 October 2017, unless they buy before.",
-        "day60 (60 days after the last purchase) falls due on 19 November 2017, unless they buy before.",
-        "day90 (90 days after the last purchase) falls due on 19 December 2017, unless they buy before.",
+        "Their last purchase before that day was on 2017-09-20, 18 days ago.",
+        "day30 (30 days after the last purchase) falls due on 2017-10-20, unless they buy before.",
+        "day60 (60 days after the last purchase) falls due on 2017-11-19, unless they buy before.",
+        "day90 (90 days after the last purchase) falls due on 2017-12-19, unless they buy before.",
     ]
 
 
 def test_the_last_purchase_is_the_one_before_the_day_and_not_a_later_one(week: Story) -> None:
     told = explain("ben", date(2017, 10, 8))
-    assert "Their last purchase before that day was on 6 October 2017, 2 days ago." in told.notes
+    assert "Their last purchase before that day was on 2017-10-06, 2 days ago." in told.notes
     assert (
-        "Their last purchase before that day was on 3 October 2017, 2 days ago."
-        in explain("ben", date(2017, 10, 5)).notes
+        "Their last purchase before that day was on 2017-10-03, 2 days ago." in explain("ben", date(2017, 10, 5)).notes
     )
 
 
@@ -129,14 +129,13 @@ def test_who_is_past_every_step_hears_that_none_is_left(reports: psycopg.Connect
     it.order("old-0", "old", at(1, 12, month=1))
     it.run(on(2))
     assert (
-        "The last step (day90) was due on 1 April 2017: none is left until they buy again."
-        in explain("old", on(2)).notes
+        "The last step (day90) was due on 2017-04-01: none is left until they buy again." in explain("old", on(2)).notes
     )
 
 
 def test_a_day_that_was_not_run_or_failed_is_said(week: Story) -> None:
     assert explain("ann", date(2017, 11, 1)).notes[0] == (
-        "1 November 2017 was never run (runs are on record from 2 October 2017 to 8 October 2017), "
+        "2017-11-01 was never run (runs are on record from 2017-10-02 to 2017-10-08), "
         "so nothing was decided about anybody."
     )
     assert "The run of that day failed" in explain("ann", date(2017, 10, 7)).notes[0]
@@ -169,7 +168,121 @@ def test_a_stop_list_entry_is_found_by_the_hash_of_where_a_message_went(reports:
         " values ('email', '\\x01', 'unsubscribed', 'one_click', %s)",
         [at(2, 12)],
     )
-    assert what(explain("ann"))[-1] == "Their address went on the stop list (e-mail: unsubscribed)"
+    assert (
+        what(explain("ann"))[-1]
+        == "Their address went on the stop list: e-mail, they unsubscribed (one click in the mail)"
+    )
+
+
+def test_a_stop_of_somebody_who_was_never_written_to_is_told_with_channel_reason_since_when_and_by_whom(
+    reports: psycopg.Connection,
+) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann")
+    it.decide(it.run(on(2)), on(2), "ann", "day30", "skip", "suppressed")
+    reports.execute(
+        "insert into outbox.suppression (channel, address_hash, reason, source, suppressed_at)"
+        " select 'email', outbox.address_hash('email', email), 'operator', 'customer service', %s from raw.contacts",
+        [at(1, 12)],
+    )
+    told = explain("ann")
+    assert told.stops == ["e-mail, stopped by hand (customer service), since 2017-10-01 12:00 EDT"]
+    assert [line.what for line in told.before] == [
+        "Their address went on the stop list: e-mail, stopped by hand (customer service)"
+    ]
+    screen = CliRunner().invoke(register(), ["explain", "ann"]).stdout
+    assert "On the stop list: e-mail, stopped by hand (customer service), since 2017-10-01 12:00 EDT" in screen
+
+
+def test_a_stop_that_came_under_another_contact_of_the_person_names_that_contact(reports: psycopg.Connection) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann", phone="+12125550199")
+    it.contact("ann2", phone="+12125550199")
+    it.run(on(2))
+    reports.execute(
+        "insert into outbox.suppression (channel, address_hash, reason, source, suppressed_at, lifted_at)"
+        " select 'email', outbox.address_hash('email', email), said, 'preference_page', %s, %s"
+        " from raw.contacts cross join unnest(array['unsubscribed', 'bounced']) as said where contact_id = 'ann2'",
+        [at(1, 12), at(2, 8)],
+    )
+    assert explain("ann", on(2)).stops == [
+        "e-mail, they unsubscribed (on the preferences page), since 2017-10-01 12:00 EDT, under contact ann2, who"
+        " is the same person; taken off again on 2017-10-02 08:00 EDT"
+    ]
+
+
+def test_who_bought_under_another_contact_of_the_same_person_is_told_which(reports: psycopg.Connection) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann", email="Home@example.com")
+    it.contact("bob", email="home@example.com ")
+    it.order("a", "ann", at(1, 12, month=9))
+    it.order("b", "bob", at(9, 12, month=9))
+    seen = {
+        "started_at": at(1, 12, month=9).isoformat(), "last_purchase_at": at(1, 12, month=9).isoformat(),
+        "purchased_since_at": at(9, 12, month=9).isoformat(), "person_contacts": 2, "person_id": "ann",
+    }  # fmt: skip
+    it.decide(it.run(on(2)), on(2), "ann", "day30", "skip", "purchased_since", seen=seen)
+    assert explain("ann").verdicts[0].seen == [
+        "due on 2017-10-02",
+        "last purchase: 2017-09-01 12:00 EDT",
+        "bought since: 2017-09-09 12:00 EDT, as contact bob, who is the same person",
+        "the same person as contact bob (a shared address or phone)",
+    ]
+
+
+def test_ones_own_purchase_since_is_told_once_and_names_nobody(reports: psycopg.Connection) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann")
+    it.order("b", "ann", at(9, 12, month=9))
+    seen = {
+        "started_at": at(1, 12, month=9).isoformat(), "last_purchase_at": at(9, 12, month=9).isoformat(),
+        "purchased_since_at": at(9, 12, month=9).isoformat(),
+    }  # fmt: skip
+    it.decide(it.run(on(2)), on(2), "ann", "day30", "skip", "purchased_since", seen=seen)
+    assert explain("ann").verdicts[0].seen == [
+        "due on 2017-10-02",
+        "counted from: 2017-09-01 12:00 EDT",
+        "bought since: 2017-09-09 12:00 EDT",
+    ]
+
+
+def test_a_step_after_an_event_names_the_event_and_not_a_second_clock(reports: psycopg.Connection) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann")
+    seen = {"started_at": at(1, 12).isoformat(), "last_purchase_at": at(1, 12, month=9).isoformat()}
+    it.decide(it.run(on(4)), on(4), "ann", "day30_push", "send", seen=seen)
+    told = explain("ann").verdicts[0].seen
+    assert "day30 was opened: 2017-10-01 12:00 EDT" in told
+    assert not [line for line in told if "clock" in line or "counted from" in line]
+
+
+@pytest.mark.parametrize(
+    ("step", "contact", "told"),
+    [
+        ("day60", {"phone": None}, ["what stands in the way: text (no phone number)"]),
+        ("day60", {}, ["what stands in the way: text (no consent to texts)"]),
+        ("day30", {}, []),
+    ],
+)
+def test_texts_are_spoken_of_only_where_the_step_texts_and_there_is_a_phone(
+    reports: psycopg.Connection, step: str, contact: dict[str, object], told: list[str]
+) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann", **contact)
+    seen = {"sms_consent": False, "obstacles": {"sms": "no_reachable_channel", "webpush": "no_reachable_channel"}}
+    it.decide(it.run(on(4)), on(4), "ann", step, "send", seen=seen)
+    assert explain("ann").verdicts[0].seen == ["due on 2017-10-04", *told]
+
+
+def test_messages_of_other_days_are_counted_beside_the_days_own(week: Story) -> None:
+    told = explain("gus", date(2017, 10, 2))
+    assert (told.messages, told.messages_of_day) == (1, 0)
 
 
 def test_the_verb_shows_no_address_and_ends_with_one_line_of_json(week: Story) -> None:
@@ -178,5 +291,5 @@ def test_the_verb_shows_no_address_and_ends_with_one_line_of_json(week: Story) -
     for secret in ("example.com", "+1212", "Hermenegildo"):
         assert secret not in outcome.stdout
     assert json.loads(outcome.stdout.strip().splitlines()[-1]) == {
-        "as_of": "2017-10-02", "contact_id": "cat", "decisions": 1, "messages": 1,
+        "as_of": "2017-10-02", "contact_id": "cat", "decisions": 1, "messages": 1, "messages_of_day": 1,
     }  # fmt: skip

@@ -1,0 +1,54 @@
+"""What `explain` knows of a person beyond the contact asked for: who else they are, what stops them.
+
+That takes a look at addresses, which an analyst may not take: contacts of one person share one, and the stop list knows
+addresses by hash alone. It is taken as `winback_dbt`, read-only, and brings back ids and entries: no address leaves
+SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.rows import dict_row
+
+from reports.read import Row, queries
+from warehouse.connect import Role, connect
+from warehouse.errors import WinbackError
+
+
+@dataclass(frozen=True)
+class Known:
+    """One person."""
+
+    others: Sequence[str] = ()
+    """The other contacts that share an e-mail address or a phone with the one asked for, in their order."""
+    stops: Sequence[Row] = ()
+    """Entries of the stop list that count for them, oldest first."""
+    missing: str | None = None
+    """Why nothing is known here, where that is so."""
+
+
+def find(contact_id: str) -> Known:
+    """The person of a contact, as contacts and stop list stand now."""
+    try:
+        connection = connect(Role.DBT)
+    except WinbackError as error:
+        return Known(missing=f"Other contacts of the same person, and stops of addresses, are not shown: {error}")
+    with connection:
+        connection.execute("set transaction isolation level repeatable read, read only")
+        if not _is_built(connection):
+            return Known(missing="Other contacts of the same person, and stops of addresses, are shown after a build.")
+        connection.row_factory = dict_row  # type: ignore[assignment]
+        ask = queries()
+        members = [row["contact_id"] for row in ask.same_person(connection, contact_id=contact_id)]
+        stops = list(ask.stops(connection, contact_id=contact_id, members=[contact_id, *members]))
+    return Known(members, stops)
+
+
+def _is_built(connection: psycopg.Connection) -> bool:
+    row = connection.execute(
+        "select to_regclass('handoff.recipients') is not null and to_regclass('staging.stg_raw__contacts') is not null"
+    ).fetchone()
+    return bool(row and row[0])
