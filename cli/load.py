@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cli import context
+from cli import context, words
 from warehouse.errors import WinbackError
 
 
@@ -68,7 +68,7 @@ def _utc(moment: datetime | None) -> datetime | None:
 
 def _load_sample(codes: dict[str, int]) -> dict[str, int]:
     from local import complete_journey, loading, progress
-    from warehouse import settings
+    from warehouse import clock, settings
     from warehouse.migrate import migrate
 
     began = time.monotonic()
@@ -81,8 +81,8 @@ def _load_sample(codes: dict[str, int]) -> dict[str, int]:
     total = sum(added.values())
     seconds = time.monotonic() - began
     if total:
-        until = f"{complete_journey.COMPLETE_THROUGH:%Y-%m-%d %H:%M} UTC"
-        typer.echo(f"{total:,} rows added in {seconds:.0f} s, complete up to {until}.")
+        until = clock.shown(complete_journey.COMPLETE_THROUGH)
+        typer.echo(f"{words.counted(total, 'row')} added in {seconds:.0f} s, complete up to {until}.")
     else:
         typer.echo(f"Nothing to add: the sample is there already ({seconds:.0f} s).")
     typer.echo(
@@ -101,8 +101,18 @@ def _load_codes(
 
     if count is not None and count > codes.MOST:
         raise WinbackError(f"{count:,} codes at once are too many (at most {codes.MOST:,}). No code was loaded.")
-    _check_promotion(promotion)
-    new = codes.read_csv(file) if file else codes.generate(promotion, count or 0)
+    mistakes: list[str] = []
+    new: list[str] = []
+    try:
+        _check_promotion(promotion)
+    except WinbackError as error:
+        mistakes.append(str(error))
+    try:
+        new = codes.read_csv(file) if file else codes.generate(promotion, count or 0)
+    except WinbackError as error:
+        mistakes.append(str(error))
+    if mistakes:
+        raise WinbackError("\n".join(mistakes))
     with ledger() as desk:
         loaded_at = loaded_at or business_now(desk)
     with connect(Role.OWNER) as connection:
@@ -114,7 +124,7 @@ def _load_codes(
             expires_at=expires_at,
             source=str(file or "the generated codes"),
         )
-    typer.echo(f"{added:,} codes added to the pool of {promotion}.")
+    typer.echo(f"{words.counted(added, 'code')} added to the pool of {promotion}.")
     return {"promotion": promotion, "added": added}
 
 

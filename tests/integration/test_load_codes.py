@@ -63,6 +63,19 @@ def test_a_promotion_that_no_campaign_names_gets_no_codes(warehouse: str) -> Non
     assert _pool("winback_discount99") == []
 
 
+def test_an_unknown_promotion_and_a_bad_file_are_told_together(warehouse: str, tmp_path: Path) -> None:
+    file = tmp_path / "codes.csv"
+    file.write_text("code\nSPRING-1\nno code!\n")
+    refused = _load("winback_discount99", "--file", str(file))
+    assert refused.returncode == 1
+    assert "no promotion 'winback_discount99'" in refused.stderr
+    assert "codes.csv, line 3: 'no code!' is not a code" in refused.stderr
+
+
+def test_one_code_is_told_in_the_singular(warehouse: str) -> None:
+    assert "1 code added to the pool of winback_discount10." in _load("winback_discount10", "1").stdout
+
+
 def test_a_code_that_is_in_a_pool_already_stops_the_whole_file(warehouse: str, tmp_path: Path) -> None:
     file = tmp_path / "codes.csv"
     file.write_text("SPRING-1\n")
