@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from warehouse.clock import LIVE, SIMULATED
+from warehouse.clock import LIVE, SIMULATED, shown
 from warehouse.errors import WinbackError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def register(app: typer.Typer) -> None:
         if simulated:
             context.tell_sandbox(now)
         with runs.building(plan, wait=timedelta(minutes=wait), progress=typer.echo) as run_id:
-            typer.echo(f"Run {run_id}: {day}, {plan.mode}, at {now:%Y-%m-%d %H:%M} UTC.")
+            typer.echo(f"Run {run_id}: {day}, {plan.mode}, at {shown(now)}.")
             try:
                 dbt.run(progress=typer.echo)
                 runs.mark_built(run_id)

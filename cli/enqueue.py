@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
         Refuses a hand-off that is not, row for row, what the gate validated. A simulated run is one shard: it
         has one clock.
         """
-        from cli import context
+        from cli import context, words
         from outbox import enqueue as outbox_enqueue
         from outbox import runs
         from outbox.sql import ledger
@@ -41,8 +41,8 @@ def register(app: typer.Typer) -> None:
         with ledger() as desk:
             split = shards if runs.find(desk, run).mode == "live" else 1
         typer.echo(
-            f"{done.messages} messages and {done.grants} coupon grants are frozen"
-            + (f"; {done.already_there} were there before" if done.already_there else "")
+            f"{words.counted(done.messages, 'message')} planned, {words.counted(done.grants, 'code')} set aside"
+            + (f"; {words.counted(done.already_there, 'message')} planned before" if done.already_there else "")
             + "".join(f"; {campaign} is held ({reason})" for campaign, reason in done.withheld.items())
             + "."
         )

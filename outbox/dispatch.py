@@ -22,7 +22,7 @@ from outbox import claims, notices, outcomes
 from outbox.claims import Group, Shard
 from outbox.lanes import SMALL_BATCH, Lane, SenderFactory, Shared
 from outbox.sql import ledger
-from warehouse.clock import Clock
+from warehouse.clock import Clock, shown
 
 CONNECTIONS = 4
 """Lanes a process works with, unless told otherwise."""
@@ -136,7 +136,7 @@ class Dispatcher:
         """A line of progress, and the news that a channel or a campaign is out of service."""
         shared = self.shared
         now = clock.now(desk)
-        self._progress(f"{now:%Y-%m-%d %H:%M} UTC  {group.campaign} {group.channel}  {_in_words(shared.totals)}")
+        self._progress(f"{shown(now)}  {group.campaign} {group.channel}  {_in_words(shared.totals)}")
         for channel, why in shared.misconfigured.items():
             if channel not in self._told:
                 self._told.add(channel)

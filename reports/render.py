@@ -106,6 +106,13 @@ def amount(value: Decimal | float) -> str:
     return f"{value:,.2f}"
 
 
+def pace(value: Decimal) -> str:
+    """How many a day, no finer than it means something: `16.00` -> `16`, `5.67` -> `5.7`, `0.03` -> `less than 0.1`."""
+    if value >= 10 or value == value.to_integral_value():
+        return f"{value:,.0f}"
+    return f"{value:.1f}".removesuffix(".0") if value >= Decimal("0.1") else "less than 0.1"
+
+
 def plural(count: int, one: str, many: str) -> str:
     """The word that goes with `count`."""
     return one if count == 1 else many
@@ -144,7 +151,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=number, amount=amount, plural=plural, moment=moment, long_day=long_day, short_day=short_day,
+        number=number, amount=amount, pace=pace, plural=plural, moment=moment, long_day=long_day, short_day=short_day,
         tiny_day=tiny_day, whole=lambda value: f"{value:.0f}", plain=words.plain, reason=words.reason,
         channel=words.channel,
         kind=words.KINDS.__getitem__, stage=words.STAGES.__getitem__, credit=words.CREDITS.__getitem__,

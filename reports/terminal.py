@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.padding import Padding
@@ -13,6 +13,8 @@ from rich.text import Text
 from reports import render, words
 from reports.explain import Explanation, Line
 from reports.publish import Published
+from reports.read import Page
+from warehouse import clock
 
 
 def show(done: Published) -> None:
@@ -21,28 +23,15 @@ def show(done: Published) -> None:
     console = Console(file=sys.stdout, highlight=False)
     one = page.first == page.last
     console.print(
-        f"\n[bold]{render.long_day(page.last) if one else f'{page.first} to {page.last}'}[/]  {render.lead(page)}"
+        f"\n[bold]{f'{page.last} ({page.last:%A})' if one else f'{page.first} to {page.last}'}[/]  {render.lead(page)}"
     )
-    console.print(f"Counted up to {render.moment(page.clock, page.timezone)}{_mode(done)}\n")
-    head = page.headline
+    until = clock.shown(page.clock, page.timezone) if page.clock else "the beginning: nothing was run yet"
+    console.print(f"Counted up to {until}{_mode(done)}\n")
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(justify="right", style="bold")
     table.add_column()
-    table.add_row(render.number(head["people_reached"]), "people reached")
-    table.add_row(render.number(page.back["people_came_back"]), "came back (bought within 30 days)")
-    for row in page.revenue:
-        table.add_row(
-            f"{render.amount(row['revenue'])} {row['currency']}", f"revenue of {row['orders']} orders, refunds deducted"
-        )
-    for pool in page.coupons:
-        dry = " (empty)" if pool["is_dry"] else f" (dry on {pool['runs_dry_on']})" if pool["runs_dry_on"] else ""
-        table.add_row(render.number(pool["codes_left"]), f"codes left of {pool['promotion']}{dry}")
-    for row in page.left_out:
-        table.add_row(
-            render.number(row["contacts"]), f"{words.KINDS[row['kind']].lower()}: {words.reason(row['reason']).title}"
-        )
-    if head["in_doubt"]:
-        table.add_row(render.number(head["in_doubt"]), "messages in doubt: they may or may not have left")
+    for value, what in _rows(page):
+        table.add_row(value, what)
     console.print(table)
     for alert in page.alerts:
         console.print(
@@ -52,6 +41,28 @@ def show(done: Published) -> None:
     for path in [*done.pages.values()][-8:]:
         console.print(f"Page: {path}", soft_wrap=True)
     console.print(f"Over the days: {done.index}\n", soft_wrap=True)
+
+
+def _rows(page: Page) -> Iterator[tuple[str, str]]:
+    """The figures and what each of them counts."""
+    head, back = page.headline, page.back["people_came_back"]
+    yield render.number(head["people_reached"]), f"{render.plural(head['people_reached'], 'person', 'people')} reached"
+    yield render.number(back), f"{render.plural(back, 'person', 'people')} came back (bought within 30 days)"
+    for row in page.revenue:
+        orders = f"{render.number(row['orders'])} {render.plural(row['orders'], 'order', 'orders')} of theirs"
+        yield f"{render.amount(row['revenue'])} {row['currency']}", f"revenue of {orders}, refunds deducted"
+    for pool in page.coupons:
+        dry = " (empty)" if pool["is_dry"] else f" (dry on {pool['runs_dry_on']})" if pool["runs_dry_on"] else ""
+        yield (
+            render.number(pool["codes_left"]),
+            f"{render.plural(pool['codes_left'], 'code', 'codes')} left of {pool['promotion']}{dry}",
+        )
+    for row in page.left_out:
+        kind, title = words.KINDS[row["kind"]], words.reason(row["reason"]).title
+        yield render.number(row["contacts"]), kind.lower() if kind == title else f"{kind.lower()}: {title}"
+    if head["in_doubt"]:
+        many = render.plural(head["in_doubt"], "message", "messages")
+        yield render.number(head["in_doubt"]), f"{many} in doubt: may or may not have left"
 
 
 def _mode(done: Published) -> str:

@@ -238,6 +238,23 @@ def test_the_verb_prints_a_summary_and_one_line_of_json(week: Story, tmp_path: P
     assert "@" not in outcome.stdout
 
 
+def test_the_summary_says_each_thing_once_with_days_as_they_are_typed(week: Story, tmp_path: Path) -> None:
+    order = ["report", "--as-of", "2017-10-02", "--out", str(tmp_path)]
+    screen = CliRunner().invoke(register(), order).stdout
+    assert "2017-10-02 (Monday)" in screen
+    assert "Counted up to 2017-10-08 05:00 EDT" in screen
+    assert "left alone to compare with\n" in re.sub(" +\n", "\n", screen)
+    assert "left alone to compare with: " not in screen
+
+
+def test_totals_that_count_differently_say_so(week: Story, tmp_path: Path) -> None:
+    done = publish.publish(publish.Choice(), tmp_path, render.Links())
+    text = words(done.index.read_text())
+    assert "Each day counts for itself: whoever is put off is looked at again the next day" in text
+    assert "Somebody whom two steps reached is in both rows" in text
+    assert "somebody due two of them counts twice; the figures on top count people once" in text
+
+
 def test_the_last_task_of_a_dag_run_closes_what_it_left_open_and_nobody_elses(
     reports: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+
 import pytest
 
-from reports import story, words
-from reports.story import seen, sentence
+from reports import render, story, words
+from reports.story import About, seen, sentence
 from senders.contract import CHANNELS, DeliveryKind, EngagementKind, OutcomeKind
 
 SKIPS = [
@@ -40,7 +43,7 @@ def test_a_reason_without_words_is_shown_and_not_hidden() -> None:
 
 def test_every_channel_outcome_and_event_has_words() -> None:
     assert set(words.CHANNELS) == set(CHANNELS)
-    assert set(story.OUTCOMES) == {*OutcomeKind, "open"}
+    assert {*story.OUTCOMES, "accepted"} == {*OutcomeKind, "open"}  # an accepted attempt is told as the sending
     assert set(story.DELIVERIES) == {*DeliveryKind} - {"unknown"}
     assert set(story.ENGAGEMENTS) == {*EngagementKind} - {"unknown"}
 
@@ -69,20 +72,28 @@ def test_what_a_decision_saw_is_said_in_words() -> None:
         "holdout_place": 63.21,
         "moon": "full",
     }
-    assert seen(values, "America/New_York") == [
-        "last purchase: 2 September 2017, 15:00",
+    person = {"timezone": "America/New_York", "has_phone": True, "has_sms_consent": False}
+    about = About(person, "America/New_York")
+    assert seen({"decision": "holdout", "seen": values}, about) == [
+        "last purchase: 2017-09-02 15:00 EDT",
         "consent to texts: no",
         "can be reached by: text, e-mail",
         "what stands in the way: web push (on the stop list)",
-        "messages already that day: 0",
-        "place in the draw of those left alone (0 to 100): 63.21",
+        "place in the draw of those left alone (0 to 100): 63.2",
         "moon: full",
     ]
-    assert seen({"person_id": "7", "person_contacts": 2}, "UTC") == [
-        "contacts of the same person: 2",
-        "the person's oldest contact: 7",
-    ]
+    shared = {"decision": "send", "seen": {"person_id": "7", "person_contacts": 2, "holdout_place": 63.21}}
+    assert seen(shared, about) == ["contacts of the same person: 2"]
+    assert seen(shared, replace(about, others=["7"])) == ["the same person as contact 7 (a shared address or phone)"]
 
 
 def test_a_kind_nobody_wrote_words_for_is_named() -> None:
     assert sentence({"kind": "moved_house", "detail": {}}, "UTC") == "Moved house"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("16.00", "16"), ("5.67", "5.7"), ("2.00", "2"), ("9.96", "10"), ("1234.5", "1,234"), ("0.03", "less than 0.1")],
+)
+def test_a_pace_is_told_no_finer_than_it_means_something(value: str, said: str) -> None:
+    assert render.pace(Decimal(value)) == said
