@@ -34,8 +34,11 @@ def find(contact_id: str) -> Known:
     """The person of a contact, as contacts and stop list stand now."""
     try:
         connection = connect(Role.DBT)
-    except WinbackError as error:
-        return Known(missing=f"Other contacts of the same person, and stops of addresses, are not shown: {error}")
+    except WinbackError:  # the analyst's connection stands, so it is the role
+        return Known(
+            missing="Other contacts of the same person, and stops of addresses, are not shown: this login may not act "
+            f"as {Role.DBT.value}, which looks at addresses."
+        )
     with connection:
         connection.execute("set transaction isolation level repeatable read, read only")
         if not _is_built(connection):

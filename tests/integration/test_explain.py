@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from datetime import date
 
 import psycopg
@@ -211,6 +212,28 @@ def test_a_stop_that_came_under_another_contact_of_the_person_names_that_contact
         "e-mail, they unsubscribed (on the preferences page), since 2017-10-01 12:00 EDT, under contact ann2, who"
         " is the same person; taken off again on 2017-10-02 08:00 EDT"
     ]
+
+
+def test_a_login_that_is_an_analyst_and_no_more_gets_the_rest_of_the_story_and_hears_what_is_missing(
+    reports: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann")
+    it.decide(it.run(on(2)), on(2), "ann", "day30", "skip", "suppressed")
+    login = f"only_analyst_{uuid.uuid4().hex[:8]}"
+    reports.execute(f"create role {login} login password 'test' in role winback_analyst")
+    try:
+        here = reports.info
+        monkeypatch.setenv("WINBACK_DATABASE_URL", f"postgresql://{login}:test@{here.host}:{here.port}/{here.dbname}")
+        told = explain("ann")
+    finally:
+        reports.execute(f"drop role {login}")
+    assert told.verdicts[0].title == "day30: Leave out: On the stop list"
+    assert (
+        "Other contacts of the same person, and stops of addresses, are not shown: this login may not act"
+        in told.notes[-1]
+    )
 
 
 def test_who_bought_under_another_contact_of_the_same_person_is_told_which(reports: psycopg.Connection) -> None:

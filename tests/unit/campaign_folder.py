@@ -54,6 +54,14 @@ class Folder:
             self.load()
         return str(caught.value)
 
+    def told(self, words: str) -> str:
+        """The first line of the refusal with these words; fails where there is none."""
+        refusal = self.refusal()
+        assert "Nothing was decided and nothing was sent." in refusal
+        lines = [line for line in refusal.splitlines() if words in line]
+        assert lines, refusal
+        return lines[0]
+
 
 def copy(folder: Path) -> Folder:
     """A fresh copy of what is shipped, under `folder`."""

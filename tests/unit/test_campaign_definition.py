@@ -11,14 +11,8 @@ import pytest
 from campaigns import definition
 from campaigns.changes import check_removed_keys
 from campaigns.variables import CATALOGUE
-from tests.unit import campaign_folder
 from tests.unit.campaign_folder import Folder
 from warehouse.errors import WinbackError
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return campaign_folder.copy(tmp_path)
 
 
 def step(body: definition.Document, key: str) -> definition.Document:
