@@ -66,6 +66,19 @@ def handoff(postgres: str, template_database: str) -> Iterator[dict[str, Any]]:
         yield told
 
 
+def test_the_hand_off_and_the_cohorts_say_in_the_database_what_they_are(handoff: dict[str, Any]) -> None:
+    silent, told = rows(
+        "select coalesce(array_agg(c.oid::regclass || '.' || a.attname) filter (where"
+        " obj_description(c.oid, 'pg_class') is null or col_description(c.oid, a.attnum) is null), '{}'),"
+        " array_agg(distinct c.relname::text) from pg_class as c"
+        " inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped"
+        " where c.relkind in ('r', 'v') and (c.relnamespace = 'handoff'::regnamespace"
+        " or c.oid::regclass::text ~ '^cohorts.(dormant_at_|fct_)')"
+    )[0]
+    assert silent == []
+    assert {"send_requests", "send_stops", "recipients", "dormant_at_30", "dormant_at_90", "fct_decisions"} <= set(told)
+
+
 def test_a_message_waits_for_the_send_hour_in_its_own_zone(handoff: dict[str, Any]) -> None:
     requests = handoff["requests"]
     assert requests["here", "day30"]["not_before"] == at("2017-10-01", "08:00")

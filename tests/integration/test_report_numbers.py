@@ -330,3 +330,13 @@ def test_no_report_holds_an_address_and_an_analyst_reads_them_all(week: Story) -
             assert secret not in text, f"reports.{view} shows {secret!r}"
     with read.analyst() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("select email from raw.contacts")
+
+
+def test_every_report_and_column_says_in_the_database_what_it_is(reports: psycopg.Connection) -> None:
+    silent = reports.execute(
+        "select c.relname, a.attname from pg_class as c"
+        " inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0"
+        " where c.relnamespace = 'reports'::regnamespace and c.relkind = 'v'"
+        " and (obj_description(c.oid, 'pg_class') is null or col_description(c.oid, a.attnum) is null)"
+    ).fetchall()
+    assert silent == []
