@@ -148,6 +148,9 @@ def test_a_product_has_the_same_picture_every_time_and_one_that_fits_its_name(sa
     assert pictures.kind_of("1", "Dried plums, 18 oz|Dried fruit") == "fruit"
     assert pictures.kind_of("1", "Can dog food ration|Dog foods") == "pet"
     assert pictures.kind_of("1", "Candy bar|Candy - checklane") == "candy"
+    assert pictures.kind_of("1", "Hot dog buns, 11 oz|Bread and buns") == "bread"
+    assert pictures.kind_of("1", "Hot dogs, 16 oz|Hot dogs") == "meat"
+    assert pictures.kind_of("1", "Baby carrots, 1 lb|Carrots") == "greens"
     assert pictures.kind_of("1", "Something|Else") == "bag"
     for kind in {kind for kind, _ in pictures.words_of_kinds()}:
         assert kind in pictures.drawings()
