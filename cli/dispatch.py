@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from warehouse.errors import Misconfigured, WinbackError
+from warehouse.errors import Misconfigured, TryLater, WinbackError
 
 if TYPE_CHECKING:
     import psycopg
@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
         """Send what is due, once, whichever run planned it; the ledger lets no message out twice.
 
         Live: one pass over what is due now. Simulated: steps the sandbox's clock through the day, up to the
-        next send hour.
+        next send hour. Exits 75 when a provider could not be reached: its messages stay planned, try again later.
         """
         from cli import context, words
         from events.intake import fold_provider_events
@@ -141,24 +141,34 @@ def _send_notices(desk: psycopg.Connection, at: datetime) -> Mapping[str, int]:
 
 def _summary(done: Dispatched | None) -> dict[str, Any]:
     if done is None:
-        return {"totals": {}, "sent_now": {}, "misconfigured": [], "stopped": []}
+        return {"totals": {}, "sent_now": {}, "misconfigured": [], "unreachable": [], "stopped": []}
     return {
         "totals": done.totals,
         "sent_now": done.sent_now,
         "misconfigured": sorted(done.misconfigured),
+        "unreachable": sorted(done.unreachable),
         "stopped": sorted(done.stopped),
     }
 
 
 def _complain(done: Dispatched | None) -> None:
-    """Ends with an error when a channel or a campaign could not be served; the others were."""
+    """Ends with an error when a channel or a campaign could not be served; the others were.
+
+    Raises `Misconfigured` where something has to be mended first, `TryLater` where a provider could not be reached.
+    """
     sys.stdout.flush()
-    if done is not None and done.misconfigured:
+    if done is None:
+        return
+    unreached = [str(each) for each in done.unreachable.values()]
+    if done.misconfigured:
+        refused = [f"{channel}: {why}" for channel, why in sorted(done.misconfigured.items())]
         raise Misconfigured(
-            "\n".join(f"{channel}: {why}" for channel, why in sorted(done.misconfigured.items()))
+            "\n".join([*refused, *unreached])
             + "\nThe other channels were served; what waits for this one stays planned until it expires."
         )
-    if done is not None and done.stopped:
+    if unreached:
+        raise TryLater("\n".join([*unreached, "The other channels were served."]))
+    if done.stopped:
         raise WinbackError(
             f"{', '.join(sorted(done.stopped))} stopped: batch after batch failed. The team was told; what was "
             "not sent stays planned and is tried again by the next dispatch, what may have left is in doubt "

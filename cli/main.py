@@ -53,9 +53,10 @@ def register(verbs: Iterable[str] = VERBS) -> typer.Typer:
 
 
 def main() -> None:
-    """Runs the command: exit 0 only on success, 1 for what a user can mend, 2 for a wrong call."""
+    """Runs the command: exit 0 only on success, 1 for what a user can mend, 75 for what may do later as it is,
+    2 for a wrong call."""
     try:
         register()()
     except (WinbackError, Misconfigured) as error:
         sys.stderr.write(f"winback: {error}\n")
-        sys.exit(1)
+        sys.exit(getattr(error, "exit_code", 1))

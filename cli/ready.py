@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from warehouse import clock
-from warehouse.errors import WinbackError
+from warehouse.errors import NOT_YET, WinbackError
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.sql import Composed
 
-NOT_YET = 75
-"""Exit code EX_TEMPFAIL: the day cannot be run yet. The DAG's task then tries again for six hours."""
 POLL_SECONDS = 15
 VOUCHED = ("orders", "contacts", "engagements")
 """The tables whose loads must be complete up to the start of the day."""

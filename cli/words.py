@@ -101,6 +101,7 @@ _RESULTS: Mapping[str, Callable[[Any], str]] = {
         f"{campaign} is held ({why.replace('_', ' ')})" for campaign, why in held.items()
     ),
     "misconfigured": _names("nothing was claimed for"),
+    "unreachable": _names("could not be reached:"),
     "stopped": _names("stopped after failed batches:"),
     "notices": _states("alert", _ALERTS),
     "pages": lambda pages: "" if pages else "no page: this day has no run",

@@ -21,7 +21,8 @@ import psycopg
 from outbox import claims, notices, outcomes
 from outbox.claims import Group, Shard
 from outbox.lanes import SMALL_BATCH, Lane, SenderFactory, Shared
-from outbox.sql import ledger
+from outbox.sql import ledger, queries
+from senders import registry
 from warehouse.clock import Clock, shown
 
 CONNECTIONS = 4
@@ -30,6 +31,29 @@ LINGER = timedelta(seconds=60)
 """How long a live pass waits for a provider that asked for a pause; a longer one is left to the next dispatch."""
 
 Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Unreachable:
+    """A provider that nobody could reach. Its messages are planned as before and tried again by every dispatch."""
+
+    channel: str
+    why: str
+    """In the sender's words."""
+    waiting: int
+    """Messages."""
+    first_expires: datetime
+    """When the first of them is too late to be sent."""
+
+    def __str__(self) -> str:
+        vendor, conn_id = registry.VENDORS.get(self.channel, (self.channel, f"{self.channel}_default"))
+        several = f"{self.waiting:,} messages wait for it, none of them has left."
+        return (
+            f"{self.channel} through {vendor}: {self.why} "
+            f"{several if self.waiting > 1 else '1 message waits for it, it has not left.'} Nothing is lost until "
+            f"{shown(self.first_expires)}, when the first is too late; every dispatch tries again. Check the "
+            f"connection {conn_id} (its host), the way out of this network, and the provider's own status page."
+        )
 
 
 @dataclass(frozen=True)
@@ -44,6 +68,8 @@ class Dispatched:
     """Channel -> why nothing of it was claimed (or claimed any more)."""
     stopped: frozenset[str]
     """Campaigns that stopped themselves after batches that failed one after the other."""
+    unreachable: Mapping[str, Unreachable]
+    """Channel -> what waits there because its provider could not be reached to the end of this dispatch."""
 
 
 class Dispatcher:
@@ -170,7 +196,24 @@ class Dispatcher:
     def _done(self, desk: psycopg.Connection, clock: Clock) -> Dispatched:
         shared = self.shared
         by_channel = {channel: dict(states) for channel, states in sorted(shared.by_channel.items())}
-        return Dispatched(dict(shared.totals), by_channel, dict(shared.misconfigured), frozenset(shared.stopped))
+        unreachable = {each.channel: each for each in self._unreachable(clock.now(desk), clock.mode, desk)}
+        return Dispatched(
+            dict(shared.totals), by_channel, dict(shared.misconfigured), frozenset(shared.stopped), unreachable
+        )
+
+    def _unreachable(self, now: datetime, mode: str, desk: psycopg.Connection) -> Iterator[Unreachable]:
+        """The channels whose provider could not be reached and that still owe messages; the team is told once a day."""
+        for channel, outcome in sorted(self.shared.unreachable.items()):
+            waiting = queries.waiting_on_channel(desk, channel=channel, clock=now, mode=mode)
+            if not waiting["messages"]:
+                continue
+            why = outcome.detail or "its provider could not be reached."
+            found = Unreachable(channel, why, waiting["messages"], waiting["first_expires"])
+            title = f"{channel}: the provider cannot be reached"
+            notices.post(
+                desk, notices.Notice(notices.PROVIDER_UNREACHABLE, channel, now.date(), title, str(found)), at=now
+            )
+            yield found
 
     @contextmanager
     def _working(self) -> Iterator[psycopg.Connection]:

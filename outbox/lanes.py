@@ -26,7 +26,7 @@ from outbox.claims import Claimed, Group, Rules, Shard
 from outbox.outcomes import Told
 from outbox.sql import ledger
 from senders import links
-from senders.contract import Message, Outcome, OutcomeKind, Sender, Template
+from senders.contract import UNREACHABLE, WEBPUSH, Message, Outcome, OutcomeKind, Sender, Template
 from warehouse.clock import Clock
 from warehouse.errors import Misconfigured, WinbackError
 
@@ -40,6 +40,8 @@ FAILED_BATCHES = 5
 """So many batches in a row of which the provider failed every message stop the campaign in this process."""
 REFUSED_MESSAGES = 50
 """So many messages in a row that the provider refused do the same: a few refusals are about their recipients."""
+MISSED_PUSHES = 2
+"""A push goes to the host that the browser named: a single one that is gone is that browser's, not the channel's."""
 RECORD_TRIES = 6
 """How often the recording of outcomes is tried again when the database has gone away: half a second, then doubled."""
 
@@ -57,6 +59,8 @@ class Shared:
     """Channel -> what is wrong with it; nothing of it is claimed any more."""
     stopped: set[str] = field(default_factory=set)
     """Campaigns whose batches all failed."""
+    unreachable: dict[str, Outcome] = field(default_factory=dict)
+    """Channel -> the last outcome of a provider that could not be reached, until it takes a message again."""
     cooling: dict[str, datetime] = field(default_factory=dict)
     """Channel -> business time before which its provider wants to hear nothing."""
     failures: Counter[str] = field(default_factory=Counter)
@@ -86,11 +90,16 @@ class Shared:
             self.misconfigured.setdefault(channel, str(error))
 
     def learn(self, group: Group, told: Sequence[Outcome], now: datetime) -> None:
-        """Counts what fails in a row, and notes how long a provider wants to be left alone."""
+        """Counts what fails in a row; notes who cannot be reached, and how long a provider wants to be left alone."""
         waits = [outcome.retry_after for outcome in told if outcome.retry_after]
         kinds = {outcome.kind for outcome in told}
+        missed = [outcome for outcome in told if outcome.error_code == UNREACHABLE]
         campaign = group.campaign
         with self.lock:
+            if waits or OutcomeKind.ACCEPTED in kinds:
+                self.unreachable.pop(group.channel, None)
+            elif len(missed) >= (MISSED_PUSHES if group.channel == WEBPUSH else 1):
+                self.unreachable[group.channel] = missed[-1]
             if waits:
                 self.cooling[group.channel] = now + max(waits)
             elif OutcomeKind.ACCEPTED in kinds:

@@ -1,6 +1,6 @@
 """Notices: what the team has to know, sent by the same protocol as messages and before any gate.
 
-Once per kind, subject and day. A subject is a promotion or a campaign, never a person.
+Once per kind, subject and day. A subject is a promotion, a campaign or a channel, never a person.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from warehouse.errors import Misconfigured
 
 LEASE = timedelta(minutes=2)
 
-RUN_FAILED, GATE_FAILED, CAMPAIGN_STOPPED = "run_failed", "gate_failed", "campaign_stopped"
+RUN_FAILED, GATE_FAILED = "run_failed", "gate_failed"
+CAMPAIGN_STOPPED, PROVIDER_UNREACHABLE = "campaign_stopped", "provider_unreachable"
 
 
 class Notifier(Protocol):

@@ -201,6 +201,8 @@ ALERTS: Mapping[str, str] = {
     "pool_low": "Codes running low",
     "gate_failed": "Held back by the gate",
     "run_failed": "The run failed",
+    "campaign_stopped": "A campaign stopped itself",
+    "provider_unreachable": "A provider could not be reached",
 }
 
 ALERT_STATES: Mapping[str, str] = {

@@ -86,6 +86,10 @@ class Message:
         return max(self.deliver_before - self.clock, timedelta())
 
 
+UNREACHABLE = "unreachable"
+"""The error code of `not_sent` where no connection to the provider could be made: nobody there took the message."""
+
+
 class OutcomeKind(StrEnum):
     """What happened to one message. The vocabulary is closed."""
 

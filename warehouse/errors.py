@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+NOT_YET = 75
+"""Exit code EX_TEMPFAIL of sysexits.h: an Airflow task that ends with it may use all its retries."""
+
 
 class WinbackError(Exception):
     """Something a user can mend. The message names the file or table, the row or key, and the next step.
 
-    The command prints it without a traceback and exits 1.
+    The command prints it without a traceback and exits with its `exit_code`.
     """
+
+    exit_code = 1
+
+
+class TryLater(WinbackError):  # noqa: N818 - what to do about it
+    """The same call may do later, as it is; whatever it did not do is still waiting to be done."""
+
+    exit_code = NOT_YET
 
 
 class Misconfigured(Exception):  # noqa: N818 - the name is part of the senders' vocabulary

@@ -19,6 +19,17 @@ join outbox.run r using (run_id)
 where m.state = 'planned' and m.not_before > :clock and m.not_before < :until and r.mode = :mode
     and outbox.shard_of(m.contact_id, :shards) = :shard;
 
+-- name: waiting_on_channel(channel, clock, mode)^
+-- What a channel still owes: messages that are due, or were tried through it and put off, and when the first of them is too late.
+select count(*) as messages, min(m.not_after) as first_expires
+from outbox.message m
+join outbox.run r using (run_id)
+where m.state = 'planned' and r.mode = :mode and m.channels[m.channel_no] = :channel
+    and (
+        m.not_before <= :clock
+        or exists (select from outbox.attempt a where a.message_id = m.id and a.channel = :channel and a.outcome = 'not_sent')
+    );
+
 -- name: pick_due(channel, definition_hash, template_hash, clock, mode, shard, shards, size)
 -- The next messages of a group, locked; those that another worker holds are passed over.
 -- A message belongs to a clock: what was planned in a simulation never goes out through a live dispatch, nor the other way round.

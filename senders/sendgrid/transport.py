@@ -19,7 +19,7 @@ from python_http_client import Client
 from python_http_client.exceptions import HTTPError
 
 from senders import wire
-from senders.contract import NotSent, OutcomeUnknown, Rejected
+from senders.contract import UNREACHABLE, NotSent, OutcomeUnknown, Rejected
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
 
@@ -113,7 +113,7 @@ def _translate(error: Exception) -> Exception:
     if isinstance(error, HTTPError):
         return _refused(error.status_code, error.headers or {}, error.body)
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, _NeverConnected):
-        return NotSent(f"SendGrid could not be reached ({error.reason}).", code="unreachable")
+        return NotSent(f"SendGrid could not be reached ({error.reason}).", code=UNREACHABLE)
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     timed_out = isinstance(cause, TimeoutError)
     return OutcomeUnknown(

@@ -19,7 +19,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from senders import wire
-from senders.contract import NotSent, OutcomeUnknown, Rejected
+from senders.contract import UNREACHABLE, NotSent, OutcomeUnknown, Rejected
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
 
@@ -118,7 +118,7 @@ def _translate(error: Exception) -> Exception:
         return _refused(error.answer)
     if isinstance(error, requests.RequestException):
         if wire.never_left(error):
-            return NotSent(f"Twilio could not be reached ({type(error).__name__}).", code="unreachable")
+            return NotSent(f"Twilio could not be reached ({type(error).__name__}).", code=UNREACHABLE)
         code = "timeout" if isinstance(error, requests.Timeout) else "no_answer"
         return OutcomeUnknown(f"No answer from Twilio that can be trusted ({type(error).__name__}).", code=code)
     if isinstance(error, TwilioException):

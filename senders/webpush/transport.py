@@ -12,7 +12,7 @@ from py_vapid import Vapid, VapidException
 from pywebpush import WebPushException, webpush
 
 from senders import wire
-from senders.contract import NotSent, OutcomeUnknown, Rejected, Subscription
+from senders.contract import UNREACHABLE, NotSent, OutcomeUnknown, Rejected, Subscription
 from senders.webpush.guard import Guarded, InsideTheHouse, Session, ToSandbox
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
@@ -94,7 +94,7 @@ def _translate(error: Exception) -> Exception:
         if InsideTheHouse.__name__ in repr(error):
             return Rejected("The endpoint leads inside the house; no request was made.", code="bad_endpoint")
         if wire.never_left(error):
-            return NotSent(f"The push service could not be reached ({type(error).__name__}).", code="unreachable")
+            return NotSent(f"The push service could not be reached ({type(error).__name__}).", code=UNREACHABLE)
         code = "timeout" if isinstance(error, requests.Timeout) else "no_answer"
         return OutcomeUnknown(f"No answer from the push service ({type(error).__name__}).", code=code)
     # What is left happens before any request: keys that are no keys, an endpoint that is no URL.

@@ -3,17 +3,18 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from cli.build import check_mode
-from cli.main import register
+from cli.main import main, register
 from outbox.sql import ledger, queries
 from senders import registry
 from senders.contract import Outcome, OutcomeKind
-from tests.integration.handoff_stub import BUILT_AT, DAY, Shop
+from tests.integration.handoff_stub import BUILT_AT, DAY, Shop, campaign
 from tests.integration.outbound import ACCEPT, Outbound
 from warehouse import connections, dbt
 from warehouse.errors import Misconfigured, WinbackError
@@ -192,6 +193,31 @@ def test_dispatch_exits_with_an_error_when_a_channel_could_not_be_served(
     with pytest.raises(Misconfigured, match="sms: no auth token"):
         winback("dispatch")
     assert len(out.sent) == 1
+
+
+def test_dispatch_fails_with_advice_when_a_provider_cannot_be_reached(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody listens at port 9: the real sender meets what a firewall or an outage would give it."""
+    real = {"host": "https://127.0.0.1:9", "login": "", "password": "not-to-be-seen"}
+    for conn_id in connections.SENDERS:
+        monkeypatch.setenv(connections.variable(conn_id), json.dumps(real))
+    sender = {"from_address": "shop@example.com", "from_name": "Riverside", "reply_to": "shop@example.com"}
+    shop.define(campaign(email=sender))
+    now = datetime.now(UTC)
+    shop.planned(run_mode="live", not_before=now - timedelta(minutes=1), not_after=now + timedelta(days=3))
+    monkeypatch.setattr("sys.argv", ["winback", "dispatch"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, error = capsys.readouterr()
+    assert ended.value.code == 75, error
+    assert error.startswith("winback: email through sendgrid: SendGrid could not be reached (ConnectionRefusedError).")
+    assert "1 message waits for it, it has not left." in error
+    assert "Check the connection sendgrid_default" in error
+    assert "not-to-be-seen" not in out + error
+    assert json.loads(out.splitlines()[-1])["unreachable"] == ["email"]
+    assert shop.rows("select state from outbox.message") == [("planned",)]
+    assert [notice.splitlines()[0] for notice in NOTICES] == ["email: the provider cannot be reached"]
 
 
 def test_a_live_run_is_not_sent_through_sandboxes(shop: Shop) -> None:

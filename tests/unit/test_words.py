@@ -57,6 +57,7 @@ def test_a_dispatch_that_could_send_nothing_says_why() -> None:
             "Sent now: 1 text",
         ),
         ({"pages": ["/r/x.html"], "people_reached": 1, "people_came_back": 0}, "1 person reached by this run"),
+        ({"unreachable": ["email"]}, "could not be reached: email"),
         ({"pages": []}, "no page: this day has no run"),
     ],
 )
