@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -22,6 +23,8 @@ from psycopg import sql
 from local import complete_journey, loading
 from local.codes import sample_codes
 from local.complete_journey import Sample
+from tests.integration import dbt_definition
+from tests.integration.dbt_days import begin, build
 from warehouse.errors import WinbackError
 
 COUNTS = {
@@ -38,6 +41,7 @@ COHORTS = {
     date(2017, 10, 4): (11, 6, 2),
     date(2017, 10, 5): (15, 4, 2),
 }
+AWAY = (30, 60, 90)
 EVERYTHING = "select md5(string_agg(md5(t::text), '' order by md5(t::text))) from raw.{} t"
 
 
@@ -55,6 +59,10 @@ def loaded(
     with psycopg.connect(_database(postgres, "postgres"), autocommit=True) as admin:
         admin.execute(
             sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template_database))
+        )
+        # A clone has everything of its template but the privileges on the database itself (0001_roles.sql).
+        admin.execute(
+            sql.SQL("grant create, connect, temporary on database {} to winback_dbt").format(sql.Identifier(name))
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("WINBACK_DATABASE_URL", _database(postgres, name))
@@ -106,6 +114,18 @@ def test_the_cohorts_straight_from_raw_are_the_known_ones(database: psycopg.Conn
         {"as_of": as_of},
     ).fetchone()
     assert found == COHORTS[as_of]
+
+
+@pytest.mark.slow
+def test_the_models_find_the_known_cohorts_in_the_loaded_year(database: psycopg.Connection) -> None:
+    begin(database, *map(str, COHORTS), definitions=[dbt_definition.winback(timezone="America/New_York")])
+    build("--select", *(f"+dormant_at_{n}" for n in AWAY))
+    each = sql.SQL(" union all ").join(
+        sql.SQL("select as_of, days_away from {}").format(sql.Identifier("cohorts", f"dormant_at_{n}")) for n in AWAY
+    )
+    counted = Counter(database.execute(each).fetchall())
+    assert {as_of: tuple(counted[as_of, n] for n in AWAY) for as_of in COHORTS} == COHORTS
+    assert counted.total() == sum(map(sum, COHORTS.values())), "no other day is there"
 
 
 def test_every_table_is_vouched_for_up_to_the_end_of_the_year(database: psycopg.Connection, sample: Sample) -> None:
