@@ -29,6 +29,10 @@ ATTEMPTS = 3
 """How often the transaction is begun again when the database found it in conflict with another (nothing of it
 was kept)."""
 NOTHING = "Nothing was granted, planned or sent."
+SEND_PROD = (
+    f"Unset WINBACK_TARGET (or set it to {TARGET}) and build the day again: `winback run --as-of D`, or clear the "
+    "DAG run."
+)
 
 
 class Refused(WinbackError):  # noqa: N818 - what happened to the run
@@ -123,8 +127,8 @@ def _freeze(connection: psycopg.Connection, run_id: uuid.UUID, withheld: Mapping
 def _check_run(run: Mapping[str, Any]) -> None:
     if run["target"] != TARGET:
         raise Refused(
-            f"Run {run['run_id']} was built for the dbt target {run['target']!r}; only {TARGET!r} may be sent. "
-            f"{NOTHING}"
+            f"Run {run['run_id']} was built for the dbt target {run['target']!r} (column target of outbox.run); only "
+            f"{TARGET!r} may be sent. {NOTHING} {SEND_PROD}"
         )
     if run["state"] != "validated":
         raise WinbackError(
@@ -143,7 +147,9 @@ def _check_handoff(connection: psycopg.Connection, run: Mapping[str, Any]) -> No
     }
     if now["target"] not in (None, TARGET):
         raise Refused(
-            f"The hand-off was built by the dbt target {now['target']!r}; only {TARGET!r} may be sent. {NOTHING}"
+            f"The hand-off of run {run_id} was built by the dbt target {now['target']!r} (handoff.handoff_totals), "
+            f"though the run is {run['target']!r}'s: a dbt build of another target wrote into the schemas of "
+            f"production. Only {TARGET!r} may be sent. {NOTHING} {SEND_PROD}"
         )
     validated = (run["request_count"] or 0, run["request_checksum"] if run["request_count"] else None)
     found = (now["request_count"] or 0, now["request_checksum"] if now["request_count"] else None)

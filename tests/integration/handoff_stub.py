@@ -56,8 +56,9 @@ create table handoff.tag_requests (
 );
 create table handoff.notice_requests (run_id uuid, kind text, subject text, on_day date, title text, body text);
 
+create table handoff.built_by (target text);
 create view handoff.handoff_totals as
-select run_id, count(*) as request_count, 'prod'::text as target,
+select run_id, count(*) as request_count, coalesce((select target from handoff.built_by), 'prod') as target,
     md5(string_agg(r::text, '|' order by r.contact_id, r.step)) as request_checksum
 from handoff.send_requests r
 group by run_id;

@@ -12,14 +12,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.types.json import Jsonb
 
 from outbox import claims, outcomes
 from outbox.dispatch import Dispatcher
 from outbox.lanes import FAILED_BATCHES
 from outbox.outcomes import Told
 from outbox.sql import ledger
-from senders.contract import EMAIL, SMS, UNREACHABLE, Message, NotSent, Outcome, OutcomeKind, Sender
+from senders.contract import EMAIL, SMS, Message, Outcome, OutcomeKind, Sender
 from senders.memory.send import MemorySender
 from tests.integration.handoff_stub import BUILT_AT, SEND_AT, UNTIL, Shop, campaign
 from tests.integration.outbound import ACCEPT, REJECT, UNKNOWN, Outbound, claim_due, together
@@ -337,84 +336,6 @@ def test_a_live_pass_waits_out_a_short_pause_that_the_provider_asked_for(shop: S
     answers = iter([Outcome(OutcomeKind.NOT_SENT, retry_after=timedelta(seconds=1)), ACCEPT])
     out = Outbound(email=lambda _: next(answers))
     assert Dispatcher(out.factory).live().totals == {"planned": 1, "accepted": 1}
-
-
-def unreachable(_: Message) -> Outcome:
-    """What a sender says when nobody answers at its provider's address."""
-    raise NotSent("SendGrid could not be reached (ConnectionRefusedError).", code=UNREACHABLE)
-
-
-def due_now(shop: Shop, count: int, **changes: Any) -> datetime:
-    """So many messages of live runs that are due; returns when they are too late."""
-    too_late = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
-    times = {"not_before": datetime.now(UTC) - timedelta(minutes=1), "not_after": too_late}
-    for _ in range(count):
-        shop.planned(run_mode="live", **times, **changes)
-    return too_late
-
-
-def test_a_provider_that_cannot_be_reached_is_told_to_the_team_once_a_day_and_nothing_is_lost(shop: Shop) -> None:
-    too_late = due_now(shop, 15)
-    down = Outbound(email=unreachable)
-    done = Dispatcher(down.factory).live()
-    found = done.unreachable["email"]
-    assert (found.waiting, found.first_expires, states(shop)) == (15, too_late, {"planned": 15})
-    words = str(found)
-    assert (
-        "SendGrid could not be reached (ConnectionRefusedError). 15 messages wait for it, none of them has left."
-        in words
-    )
-    assert f"Nothing is lost until {too_late:%Y-%m-%d %H:%M} UTC" in words
-    assert "Check the connection sendgrid_default" in words
-    notices = "select kind, subject, state, body from outbox.notice"
-    assert shop.rows(notices) == [("provider_unreachable", "email", "planned", words)]
-
-    again = Dispatcher(
-        down.factory
-    ).live()  # all of them are put off for a moment: nothing was tried, and nothing is new
-    assert (again.unreachable, len(shop.rows(notices))) == ({}, 1)
-    shop.owner.execute("update outbox.message set not_before = now() - interval '1 second'")
-    assert Dispatcher(down.factory).live().unreachable["email"].waiting == 15
-    assert len(shop.rows(notices)) == 1
-
-    shop.owner.execute("update outbox.message set not_before = now() - interval '1 second'")
-    up = Outbound()
-    done = Dispatcher(up.factory).live()
-    assert (done.unreachable, states(shop), len(up.sent)) == ({}, {"accepted": 15}, 15)
-
-
-def test_one_channel_that_cannot_be_reached_does_not_keep_the_others_from_being_served(shop: Shop) -> None:
-    shop.define(campaign(hours={"webpush": None}))
-    due_now(shop, 1, channels=["webpush"], consent=Jsonb({"webpush": {}}))
-    due_now(shop, 2)
-    for contact in shop.rows("select contact_id from raw.contacts order by 1 limit 1"):
-        subscribe(shop, str(contact[0]))
-    done = Dispatcher(Outbound(email=unreachable).factory).live()
-    assert (set(done.unreachable), done.sent_now["webpush"]) == ({"email"}, {"accepted": 1})
-
-
-def test_a_provider_that_comes_back_within_the_dispatch_is_no_news(shop: Shop) -> None:
-    shop.planned()
-    answers = iter([Outcome(OutcomeKind.NOT_SENT, error_code=UNREACHABLE)] * 2 + [ACCEPT])
-    done = Outbound(email=lambda _: next(answers)).simulate()
-    assert (done.unreachable, shop.value("select count(*) from outbox.notice")) == ({}, 0)
-
-
-def test_one_browser_whose_push_service_is_gone_is_no_alarm_and_several_are(shop: Shop) -> None:
-    shop.define(campaign(hours={"webpush": None}))
-    for count, alarmed in ((1, set()), (1, {"webpush"})):
-        due_now(shop, count, channels=["webpush"], consent=Jsonb({"webpush": {}}))
-        for (contact,) in shop.rows("select contact_id from raw.contacts"):
-            subscribe(shop, contact)
-        shop.owner.execute("update outbox.message set not_before = now() - interval '1 second'")
-        assert set(Dispatcher(Outbound(webpush=unreachable).factory).live().unreachable) == alarmed
-
-
-def subscribe(shop: Shop, contact: str) -> None:
-    shop.owner.execute(
-        "insert into raw.web_push_subscriptions values (%s, %s, 'k', 'a', now()) on conflict do nothing",
-        [f"https://push.example.com/{contact}", contact],
-    )
 
 
 KILLED = """

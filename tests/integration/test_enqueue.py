@@ -6,7 +6,9 @@ from datetime import date, timedelta
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import register
 from outbox import enqueue as freezing
 from outbox import runs
 from outbox.enqueue import Refused, enqueue
@@ -181,10 +183,31 @@ def test_a_hand_off_that_changed_after_the_gate_is_refused(shop: Shop) -> None:
 def test_the_hand_off_of_another_target_is_refused(shop: Shop) -> None:
     shop.target = "dev"
     run_id = shop.open_run()
-    shop.request(run_id, shop.contact())
+    shop.request(run_id, shop.contact(), code="A1", **POOL)
     shop.validate(run_id)
-    with pytest.raises(Refused, match="dbt target 'dev'"):
+    with pytest.raises(Refused) as refused:
         enqueue(run_id)
+    words = str(refused.value)
+    assert f"Run {run_id} was built for the dbt target 'dev' (column target of outbox.run)" in words
+    assert "Nothing was granted, planned or sent. Unset WINBACK_TARGET" in words
+    assert set(ledger_rows(shop).values()) == {0}
+
+
+def test_a_hand_off_that_another_target_wrote_into_a_run_of_production_is_refused_and_closes_the_run(
+    shop: Shop,
+) -> None:
+    run_id = shop.open_run()
+    shop.request(run_id, shop.contact(), code="A1", **POOL)
+    shop.validate(run_id)
+    shop.owner.execute("insert into handoff.built_by values ('dev')")
+    refused = CliRunner().invoke(register(("enqueue", "gate")), ["enqueue", "--run", str(run_id)]).exception
+    assert isinstance(refused, Refused)
+    words = str(refused)
+    assert f"The hand-off of run {run_id} was built by the dbt target 'dev' (handoff.handoff_totals)" in words
+    assert "Nothing was granted, planned or sent. Unset WINBACK_TARGET" in words
+    assert "build the day again" in words
+    assert set(ledger_rows(shop).values()) == {0}
+    assert shop.value("select state from outbox.run where run_id = %s", run_id) == "failed"
 
 
 def test_a_run_that_the_gate_has_not_seen_is_refused(shop: Shop) -> None:
