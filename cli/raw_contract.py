@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
+
+from cli import words
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,12 @@ class Table:
     """Separated by spaces; without one of them the models that read the table do not build."""
     without: str = ""
     """Of a table that may be empty: what a run then does, where that is worth saying."""
+    key: str = ""
+    """The column that tells its rows apart."""
+    named_by: str = ""
+    """The column that names a row where its key must not be shown."""
+    changed_at: str = ""
+    """Of a table that grows for ever: the time by which `repeated` looks at the latest rows alone."""
 
 
 TABLES = (
@@ -30,17 +39,21 @@ TABLES = (
         "contact_id email phone first_name country region timezone locale consent_email consent_email_at"
         " consent_email_source consent_email_text_version consent_sms consent_sms_at consent_sms_source"
         " consent_sms_text_version created_at updated_at",
+        key="contact_id",
     ),
     Table(
         "orders",
         "when somebody last bought",
         "order_id contact_id ordered_at status total refunded_total currency coupon_code updated_at",
+        key="order_id",
+        changed_at="updated_at",
     ),
     Table(
         "coupon_codes",
         "the codes that a step promises",
         "promotion code expires_at loaded_at",
         "steps that promise a code are held",
+        key="code",
     ),
     Table(
         "order_items",
@@ -53,24 +66,31 @@ TABLES = (
         "what is recommended",
         "product_id name category price image_url product_url in_stock launched_at updated_at",
         "nothing can be recommended",
+        key="product_id",
     ),
     Table(
         "web_push_subscriptions",
         "browsers that agreed to push messages",
         "endpoint contact_id p256dh auth subscribed_at",
         "nobody can be reached by web push",
+        key="endpoint",
+        named_by="contact_id",  # who knows an endpoint can send to it
     ),
     Table(
         "site_visits",
         "activity other than purchases",
         "visit_id contact_id visited_at",
         "visits do not count as activity",
+        key="visit_id",
+        changed_at="visited_at",
     ),
     Table(
         "engagements",
         "opens and clicks in other systems' mail",
         "engagement_id contact_id kind channel is_machine occurred_at",
         "only opens and clicks of Winback's own messages count",
+        key="engagement_id",
+        changed_at="occurred_at",
     ),
     Table(
         "campaign_sends",
@@ -83,6 +103,7 @@ TABLES = (
         "up to when a load is complete",
         "table_name complete_through",
         "the age of the newest order is checked instead",
+        key="table_name",
     ),
     Table(
         "provider_events",
@@ -143,3 +164,69 @@ def empty(connection: psycopg.Connection, where: Mapping[str, tuple[str, str]]) 
         if table.without and not (row and row[0]):
             found[".".join(where[table.name])] = table.without
     return found
+
+
+def repeated(connection: psycopg.Connection, where: Mapping[str, tuple[str, str]], since: datetime) -> list[str]:
+    """One sentence for each table in which a key is there more than once, with one such key and what to do.
+
+    A table whose key has a unique index is not read. Of one that grows for ever, only what changed from `since` on is
+    compared, with the other rows of the same contact.
+    """
+    problems = []
+    for table in TABLES:
+        schema, name = where[table.name]
+        if not table.key or _is_unique(connection, schema, name, table.key):
+            continue
+        row = connection.execute(
+            sql.SQL(_REPEATED_LATELY if table.changed_at else _REPEATED).format(
+                table=sql.Identifier(schema, name),
+                key=sql.Identifier(table.key),
+                named=sql.Identifier(table.named_by or table.key),
+                changed_at=sql.Identifier(table.changed_at or table.key),
+            ),
+            [since] if table.changed_at else [],
+        ).fetchone()
+        if row is None:
+            continue
+        value, times, others = row
+        one = f"an {table.key} of {table.named_by} {value!r}" if table.named_by else f"the {table.key} {value!r}"
+        problems.append(
+            f"{schema}.{name}: {one} is there {times} times"
+            + (f", and {words.counted(others, 'other is', 'others are')} repeated, too" if others else "")
+            + f". One row is expected for each {table.key}: {_remedy(connection, schema, name, table.key)}"
+        )
+    return problems
+
+
+_REPEATED = """
+    select min({named}), count(*), count(*) over () - 1
+    from {table} where {key} is not null group by {key} having count(*) > 1 order by {key} limit 1
+"""
+_REPEATED_LATELY = """
+    select min({named}), count(*), count(*) over () - 1
+    from {table}
+    where (contact_id, {key}) in (select contact_id, {key} from {table} where {changed_at} >= %s)
+    group by {key} having count(*) > 1 order by {key} limit 1
+"""
+
+
+def _is_unique(connection: psycopg.Connection, schema: str, name: str, key: str) -> bool:
+    """Whether a unique index over the whole table stands on this column alone."""
+    row = connection.execute(
+        "select exists (select from pg_index i"
+        " join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]"
+        " where i.indrelid = format('%%I.%%I', %s::text, %s::text)::regclass and i.indisunique and i.indisvalid"
+        " and i.indpred is null and i.indnkeyatts = 1 and a.attname = %s)",
+        [schema, name, key],
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def _remedy(connection: psycopg.Connection, schema: str, name: str, key: str) -> str:
+    row = connection.execute(
+        "select relkind in ('v', 'f') from pg_class where oid = format('%%I.%%I', %s::text, %s::text)::regclass",
+        [schema, name],
+    ).fetchone()
+    if row and row[0]:
+        return f"let what stands behind {schema}.{name} give one, the newest (select distinct on ({key}) ...)."
+    return f"remove the others, and keep it so with `create unique index on {schema}.{name} ({key})`."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from datetime import time as wall_time
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 15
 VOUCHED = ("orders", "contacts", "engagements")
 """The tables whose loads must be complete up to the start of the day."""
+LATELY = timedelta(days=7)
+"""How far before the day orders are looked through for mistakes: a daily run does not pay for the whole history."""
 NEWEST_ROW = timedelta(hours=24)
 """Without `raw.loads`: how long before the start of the day the newest order may have been written."""
 
@@ -43,11 +46,14 @@ def register(app: typer.Typer) -> None:
         start = start_of(day)
         check_connections()
         context.use_warehouse()
-        without = check_tables()
+        without = check_tables(start)
         enqueued = check_day(day, start)
         check_range(day, start)
+        strangers = unknown_contacts(start)
         for table, words in without.items():
             typer.echo(f"{table} is empty: {words}.")
+        if strangers:
+            typer.echo(strangers.words())
         if enqueued:
             typer.echo(f"{day} was run before: what was decided, granted or sent stays, and nothing is done twice.")
         while behind := loads_behind(start):
@@ -60,7 +66,14 @@ def register(app: typer.Typer) -> None:
             typer.echo(f"Waiting ({left:.0f} s left): {behind[0]}")
             time.sleep(min(POLL_SECONDS, left))
         typer.echo(f"{day} can be run.")
-        context.result({"as_of": day, "enqueued_before": enqueued, "empty_tables": sorted(without)})
+        context.result(
+            {
+                "as_of": day,
+                "enqueued_before": enqueued,
+                "empty_tables": sorted(without),
+                "unknown_contacts": strangers.contacts if strangers else 0,
+            }
+        )
 
 
 def start_of(day: date) -> datetime:
@@ -80,8 +93,11 @@ def check_connections() -> None:
         connections.find(conn_id)
 
 
-def check_tables() -> Mapping[str, str]:
-    """The empty optional tables and what is done without them. Raises `WinbackError` naming everything missing."""
+def check_tables(start: datetime) -> Mapping[str, str]:
+    """The empty optional tables and what is done without them.
+
+    Raises `WinbackError` naming everything that is missing, or keys that are there more than once.
+    """
     from cli import raw_contract
     from warehouse.connect import Role, transaction
 
@@ -92,6 +108,12 @@ def check_tables() -> Mapping[str, str]:
                 "The warehouse does not hold what a run needs. Nothing was decided and nothing was sent.\n"
                 + "".join(f"  {problem}\n" for problem in problems)
                 + "`winback db migrate` makes missing tables; docs/BRING_YOUR_DATA.md says what goes into each column."
+            )
+        if problems := raw_contract.repeated(connection, where, start - LATELY):
+            raise WinbackError(
+                "Rows of the warehouse cannot be told apart. Nothing was decided and nothing was sent.\n"
+                + "".join(f"  {problem}\n" for problem in problems)
+                + "docs/BRING_YOUR_DATA.md says what a row of each table is."
             )
         return raw_contract.empty(connection, where)
 
@@ -133,6 +155,50 @@ def check_range(day: date, start: datetime) -> None:
         "so nobody can have gone quiet by then. Run a day after the first order. Nothing was decided and nothing was "
         "sent."
     )
+
+
+@dataclass(frozen=True)
+class Strangers:
+    """Contacts that have orders and are in no row of `raw.contacts`."""
+
+    contacts: int
+    example: str
+    order_id: str
+    """An order of the example."""
+    orders: str
+    people: str
+    """What the two tables are called."""
+
+    def words(self) -> str:
+        """How many, one of them, and what to do."""
+        who = f"{self.example!r} (order {self.order_id!r})"
+        one = f"1 contact, {who}, has some and is"
+        several = f"{self.contacts:,} contacts, such as {who}, have some and are"
+        return (
+            f"Orders of the last {LATELY.days} days in {self.orders}: {one if self.contacts == 1 else several} not in "
+            f"{self.people}. Nothing is sent to a contact that is not there: load them, or correct contact_id of the "
+            "orders."
+        )
+
+
+def unknown_contacts(start: datetime) -> Strangers | None:
+    """Who bought and is unknown, among the orders written in the `LATELY` before the day; None: nobody."""
+    from psycopg import sql
+
+    from warehouse.connect import Role, transaction
+
+    where = _tables()
+    query = sql.SQL(
+        "select count(distinct contact_id), min(contact_id), (array_agg(order_id order by contact_id, order_id))[1]"
+        " from {orders} o where updated_at >= %s and updated_at < %s"
+        " and not exists (select from {people} c where c.contact_id = o.contact_id)"
+    ).format(orders=sql.Identifier(*where["orders"]), people=sql.Identifier(*where["contacts"]))
+    with transaction(Role.DBT) as connection:
+        found = connection.execute(query, [start - LATELY, start]).fetchone()
+    if not found or not found[0]:
+        return None
+    contacts, example, order_id = found
+    return Strangers(contacts, example, order_id, ".".join(where["orders"]), ".".join(where["contacts"]))
 
 
 def loads_behind(needed: datetime) -> list[str]:

@@ -88,6 +88,7 @@ _RESULTS: Mapping[str, Callable[[Any], str]] = {
     "enqueued_before": lambda before: (
         "this day was run before: what was decided, granted or sent stays, and nothing is done twice" if before else ""
     ),
+    "unknown_contacts": _number("contact", after=" with orders and no row in raw.contacts"),
     "request_count": lambda count: f"{counted(count, 'message')} to check" if count else "no message to check",
     "held": _names("held back by the gate:"),
     "first_live": _names("first live run of"),

@@ -129,6 +129,92 @@ def test_every_missing_table_and_column_is_named_with_what_it_is_for(owner: psyc
     assert "docs/BRING_YOUR_DATA.md" in error
 
 
+def unkeyed(owner: psycopg.Connection, table: str) -> None:
+    """The table as a loader of the user's own may have made it: without its key."""
+    owner.execute(f"alter table raw.{table} drop constraint {table}_pkey")
+
+
+def test_a_code_that_is_there_twice_is_named_with_its_table_and_the_remedy(owner: psycopg.Connection) -> None:
+    vouch(owner, START)
+    unkeyed(owner, "coupon_codes")
+    insert = "insert into raw.coupon_codes (promotion, code) values (%s, %s)"
+    owner.cursor().executemany(insert, [("p10", "B2"), ("p10", "A1"), ("p20", "A1"), ("p20", "B2"), ("p10", "C3")])
+    error = str(ready().exception)
+    assert "Nothing was decided and nothing was sent." in error
+    assert (
+        "raw.coupon_codes: the code 'A1' is there 2 times, and 1 other is repeated, too. One row is expected" in error
+    )
+    assert "remove the others, and keep it so with `create unique index on raw.coupon_codes (code)`." in error
+    owner.execute("delete from raw.coupon_codes where promotion = 'p20'")
+    assert ready().exit_code == 0
+
+
+def test_codes_of_a_view_that_repeats_them_are_mended_behind_it(owner: psycopg.Connection) -> None:
+    vouch(owner, START)
+    owner.execute("alter table raw.coupon_codes rename to their_codes; grant select on raw.their_codes to winback_dbt")
+    owner.execute(
+        "create view raw.coupon_codes as"
+        " select promotion, code, expires_at, loaded_at from raw.their_codes cross join generate_series(1, 3)"
+    )
+    owner.execute("grant select on raw.coupon_codes to winback_dbt")
+    owner.execute("insert into raw.their_codes (promotion, code) values ('p10', 'A1')")
+    error = str(ready().exception)
+    assert "raw.coupon_codes: the code 'A1' is there 3 times." in error
+    assert "let what stands behind raw.coupon_codes give one, the newest (select distinct on (code) ...)." in error
+
+
+def test_an_order_written_anew_beside_its_old_row_is_found_and_an_old_mistake_costs_no_scan(
+    owner: psycopg.Connection,
+) -> None:
+    vouch(owner, START)
+    unkeyed(owner, "orders")
+    for at, updated_at in ((90, 90), (60, 60)):  # two rows of long ago with one key
+        write_order(owner, "old", START - timedelta(days=at), START - timedelta(days=updated_at))
+    assert ready().exit_code == 0
+    write_order(owner, "o1", START - timedelta(days=40), START - timedelta(days=40))
+    assert ready().exit_code == 0
+    write_order(owner, "o1", START - timedelta(days=40), START - timedelta(days=1))
+    error = str(ready().exception)
+    assert "raw.orders: the order_id 'o1' is there 2 times. One row is expected for each order_id" in error
+
+
+def test_a_repeated_browser_is_named_by_its_contact_and_not_by_its_address(owner: psycopg.Connection) -> None:
+    vouch(owner, START)
+    unkeyed(owner, "web_push_subscriptions")
+    for _ in range(2):
+        owner.execute("insert into raw.web_push_subscriptions values ('https://push/secret', 'c1', 'k', 'a', now())")
+    error = str(ready().exception)
+    assert "raw.web_push_subscriptions: an endpoint of contact_id 'c1' is there 2 times." in error
+    assert "secret" not in error
+
+
+def test_orders_of_unknown_contacts_are_counted_with_an_example_and_hold_nothing_up(owner: psycopg.Connection) -> None:
+    vouch(owner, START)
+    owner.execute("insert into raw.contacts (contact_id) values ('known')")
+    days_before = {"known": [1], "zoe": [2], "ann": [3, 1], "long_ago": [60], "later": [-2]}
+    listed = [(contact_id, days) for contact_id, all_days in days_before.items() for days in all_days]
+    for order_id, (contact_id, days) in zip(["o1", "o2", "o3", "o4", "o5", "o6"], listed, strict=True):
+        write_order(owner, order_id, START - timedelta(days=days), START - timedelta(days=days), contact_id)
+    result = ready()
+    assert result.exit_code == 0
+    assert (
+        "Orders of the last 7 days in raw.orders: 2 contacts, such as 'ann' (order 'o3'), have some and are not in "
+        "raw.contacts. Nothing is sent" in result.stdout
+    )
+    assert said(result)["unknown_contacts"] == 2
+
+
+def write_order(
+    owner: psycopg.Connection, order_id: str, ordered_at: datetime, updated_at: datetime, contact_id: str = "c"
+) -> None:
+    owner.execute("insert into raw.contacts (contact_id) values ('c') on conflict do nothing")
+    owner.execute(
+        "insert into raw.orders (order_id, contact_id, ordered_at, status, total, currency, updated_at)"
+        " values (%s, %s, %s, 'completed', 1, 'USD', %s)",
+        [order_id, contact_id, ordered_at, updated_at],
+    )
+
+
 def test_tables_under_other_names_are_found_through_the_dbt_variables(
     owner: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
