@@ -17,6 +17,11 @@ from warehouse.errors import WinbackError
 
 HINDSIGHT = 6
 """How many earlier things the story begins with."""
+UNLISTED: Row = {
+    **dict.fromkeys(("country", "region", "timezone")),
+    **dict.fromkeys(("has_email", "has_phone", "has_email_consent", "has_sms_consent", "has_push_subscription"), False),
+}
+"""What is known of a contact without a row in `raw.contacts`."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +67,19 @@ class Explanation:
 def explain(contact_id: str, as_of: date | None = None, campaign: str | None = None) -> Explanation:
     """Everything on record about a contact around a day; by default the last one with a decision about them.
 
-    Raises `WinbackError` where the contact or the campaign is unknown, or no day was ever run.
+    A contact that is only in orders, decisions or messages is told of by those. Raises `WinbackError` where nothing
+    knows the contact, the campaign is unknown, or no day was ever run.
     """
     with read.analyst() as connection:
         read.require_reports(connection)
         ask = queries()
         days = list(ask.days_run(connection, contact_id=contact_id))
         person = ask.person(connection, contact_id=contact_id)
+        unlisted = person is None
         if person is None:
-            raise _unknown(connection, contact_id, as_of)
+            if not ask.is_heard_of(connection, contact_id=contact_id):
+                raise _unknown(connection, contact_id, as_of)
+            person = {**UNLISTED, "contact_id": contact_id}
         day = as_of or next((row["as_of"] for row in days if row["is_decided"]), days[0]["as_of"] if days else None)
         if day is None:
             raise WinbackError(
@@ -94,13 +103,15 @@ def explain(contact_id: str, as_of: date | None = None, campaign: str | None = N
         )
         start = min((row["happened_at"] for row in decisions), default=_start(connection, day, timezone))
         clock = ask.clock(connection)["reporting_at"]
+        if unlisted:
+            notes = [_not_listed(contact_id, timeline), *notes]
         about = _About(connection, person, known, run, timezone)
         verdicts = [about.verdict(row) for row in decisions]
     earlier = [row for row in timeline if row["happened_at"] < start]
     later = [row for row in timeline if row["happened_at"] >= start and row not in decisions]
     return Explanation(
         contact_id=contact_id,
-        person=_describe(person),
+        person="not in raw.contacts" if unlisted else _describe(person),
         day=day,
         stops=[_stop(row, timezone) for row in known.stops],
         heading=f"{day} ({day:%A})",
@@ -115,11 +126,23 @@ def explain(contact_id: str, as_of: date | None = None, campaign: str | None = N
     )
 
 
+def _not_listed(contact_id: str, timeline: Sequence[Row]) -> str:
+    count = sum(row["kind"] == "purchase" for row in timeline)
+    if not count:
+        return f"raw.contacts has no contact {contact_id!r} any more. What is on record of them is told."
+    orders = f"{count} {plural(count, 'order names', 'orders name')} them in raw.orders"
+    return (
+        f"raw.contacts has no contact {contact_id!r}, and {orders}: load the contact, or correct contact_id of the "
+        "orders. Until then nothing is sent to them."
+    )
+
+
 def _unknown(connection: psycopg.Connection[Any], contact_id: str, as_of: date | None) -> WinbackError:
     known = [row["contact_id"] for row in queries().some_contacts(connection, as_of=as_of)]
     example = f" Contacts that something was decided about: {', '.join(known)}." if known else ""
     return WinbackError(
-        f"raw.contacts has no contact {contact_id!r}. An id is the shop's own, letter by letter.{example} "
+        f"raw.contacts has no contact {contact_id!r}, and no order or decision is theirs. An id is the shop's own, "
+        f"letter by letter.{example} "
         "Nothing was looked up by name or address: those are not known here."
     )
 
@@ -204,7 +227,8 @@ class _About:
     def verdict(self, row: Row) -> Verdict:
         """One decision in words."""
         detail = row["detail"]
-        reasons = [words.reason(code) for code in dict.fromkeys([detail["reason"], *detail["reasons"]]) if code]
+        codes = [code for code in dict.fromkeys([detail["reason"], *detail["reasons"]]) if code]
+        reasons = [words.decided(code, detail["seen"]) for code in codes]
         about = story.About(self.person, self.timezone, self._step(row), self.known.others, self._buyer(detail["seen"]))
         return Verdict(
             title=f"{row['step']}: {story.decision(row)}",

@@ -52,6 +52,7 @@ SEEN: Mapping[str, str] = {
     "channels": "can be reached by",
     "obstacles": "what stands in the way",
     "timezone": "time zone",
+    "is_timezone_malformed": "time zone on file",
     "touches_today": "messages already that day",
     "touches_7_days": "messages in seven days",
     "person_contacts": "contacts of the same person",
@@ -60,7 +61,8 @@ SEEN: Mapping[str, str] = {
 }
 """The values a decision saw, in the order in which they are told."""
 UNREMARKABLE: Mapping[str, Any] = {
-    "late_days": 0, "is_known": True, "person_contacts": 1, "touches_today": 0, "touches_7_days": 0,
+    "late_days": 0, "is_known": True, "is_timezone_malformed": False, "person_contacts": 1,
+    "touches_today": 0, "touches_7_days": 0,
 }  # fmt: skip
 """Values that say nothing when they are the usual ones."""
 REPEATED = frozenset({"coupon_assigned", "coupon_released"})
@@ -107,7 +109,7 @@ def decision(row: Row) -> str:
         return f"{verdict}, had the campaign not been in shadow" if detail["mode"] == "shadow" else verdict
     if detail["decision"] == "holdout":
         return f"{verdict}, to compare with"
-    return f"{verdict}: {words.reason(detail['reason']).title}"
+    return f"{verdict}: {words.decided(detail['reason'], detail['seen']).title}"
 
 
 def seen(detail: Mapping[str, Any], about: About) -> list[str]:
@@ -126,7 +128,7 @@ def seen(detail: Mapping[str, Any], about: About) -> list[str]:
     if "sms" not in channels or "sms" in values["obstacles"] or not about.person["has_phone"]:
         values.pop("sms_consent", None)
     if values.get("timezone") == about.person["timezone"]:
-        values.pop("timezone")
+        values.pop("timezone", None)
     if detail["decision"] != "holdout":
         values.pop("holdout_place", None)
     values.pop("person_id", None)
@@ -145,6 +147,8 @@ def _seen(key: str, value: Any, about: About) -> str:
     label = SEEN.get(key) or words.plain(key).lower()
     if key == "started_at" and about.step and about.step["trigger"] == "event":
         label = f"{about.step['after_step']} was {about.step['event']}"
+    if key == "is_timezone_malformed":
+        return f"{label}: was none that exists; now it is {about.person['timezone'] or 'empty'}"
     text = f"{label}: {_value(value, about.timezone)}"
     if key == "purchased_since_at" and about.buyer:
         return f"{text}, as contact {about.buyer}, who is the same person"

@@ -33,7 +33,8 @@ REASONS: Mapping[str, Reason] = {
     ),
     "invalid_address": Reason(
         "Address unusable",
-        "The e-mail address, phone number or time zone on file is malformed. Correct it in the shop's data.",
+        "The e-mail address, phone number or time zone on file is malformed, or raw.contacts does not have them at "
+        "all. Correct it in the shop's data; `winback explain` says which it is.",
     ),
     "suppressed": Reason(
         "On the stop list",
@@ -224,6 +225,37 @@ CREDITS: Mapping[str | None, str] = {
 def plain(code: str) -> str:
     """A code as words: `no_email_consent` -> `No email consent`."""
     return code.replace("_", " ").capitalize()
+
+
+INVALID: Mapping[str, Reason] = {
+    "contact": Reason(
+        "Not among the shop's contacts",
+        "Orders or visits name this contact, and raw.contacts did not have them when it was decided. Load the contact, "
+        "or correct the id in what names it.",
+    ),
+    "timezone": Reason(
+        "Time zone unusable",
+        "The time zone on file is none that exists, so nobody can tell when it is night there. Correct it in "
+        "raw.contacts (such as America/New_York), or leave it empty: then the campaign's own counts.",
+    ),
+    "address": Reason(
+        "Address unusable",
+        "The e-mail address or phone number on file is malformed, and nothing else leads to them. Correct it in "
+        "raw.contacts.",
+    ),
+}
+"""What `invalid_address` was for one contact, as far as the values that were seen tell it."""
+
+
+def decided(code: str | None, seen: Mapping[str, Any]) -> Reason:
+    """The words for a decision's reason, as exact as the values it saw allow."""
+    if code != "invalid_address":
+        return reason(code)
+    if seen.get("is_known") is False:
+        return INVALID["contact"]
+    if seen.get("is_timezone_malformed"):
+        return INVALID["timezone"]
+    return INVALID["address"] if code in (seen.get("obstacles") or {}).values() else reason(code)
 
 
 def reason(code: str | None) -> Reason:

@@ -4,6 +4,10 @@
 -- What may be known of a contact.
 select * from reports.rpt_contacts where contact_id = :contact_id;
 
+-- name: is_heard_of(contact_id)$
+-- Whether anything on record is of this contact: an order, a decision, a message.
+select exists (select from reports.rpt_timeline where contact_id = :contact_id);
+
 -- name: some_contacts(as_of)
 -- A few contacts that something was decided about, for whoever mistyped an id.
 select contact_id

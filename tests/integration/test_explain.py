@@ -147,6 +147,68 @@ def test_an_unknown_contact_is_an_error_that_names_some_known_ones(week: Story) 
         explain("nobody", date(2017, 10, 2))
 
 
+def test_a_contact_that_only_orders_know_is_told_by_those_and_with_what_to_do(reports: psycopg.Connection) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.order("o1", "stranger", at(2, 15, month=9))
+    it.order("o2", "stranger", at(9, 12))
+    seen = {"is_known": False, "email_consent": False, "obstacles": {"email": "no_reachable_channel"}}
+    it.decide(it.run(on(2)), on(2), "stranger", "day30", "skip", "invalid_address", seen=seen)
+    it.run(on(10))
+    told = explain("stranger")
+    assert told.person == "not in raw.contacts"
+    assert told.notes == [
+        "raw.contacts has no contact 'stranger', and 2 orders name them in raw.orders: load the contact, or correct "
+        "contact_id of the orders. Until then nothing is sent to them."
+    ]
+    (verdict,) = told.verdicts
+    assert verdict.title == "day30: Leave out: Not among the shop's contacts"
+    assert verdict.reasons[0].startswith("Not among the shop's contacts. Orders or visits name this contact")
+    assert "malformed" not in verdict.reasons[0]
+    assert what(told) == ["They bought for 20.00 USD"]
+    screen = CliRunner().invoke(register(), ["explain", "stranger"])
+    assert screen.exit_code == 0, screen.output
+    assert "Contact stranger · not in raw.contacts" in screen.stdout
+
+
+@pytest.mark.parametrize(
+    ("contact", "seen", "title", "line"),
+    [
+        (
+            {"timezone": "Mars/Olympus"},
+            {"is_known": True, "is_timezone_malformed": True, "timezone": None},
+            "Time zone unusable",
+            "time zone on file: was none that exists; now it is Mars/Olympus",
+        ),
+        (
+            {"email": "not an address"},
+            {"is_known": True, "is_timezone_malformed": False, "obstacles": {"email": "invalid_address"}},
+            "Address unusable",
+            "what stands in the way: e-mail (address unusable)",
+        ),
+    ],
+)
+def test_what_is_malformed_is_named(
+    reports: psycopg.Connection, contact: dict[str, object], seen: dict[str, object], title: str, line: str
+) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann", **contact)
+    it.decide(it.run(on(2)), on(2), "ann", "day30", "skip", "invalid_address", seen=seen)
+    (verdict,) = explain("ann").verdicts
+    assert verdict.title == f"day30: Leave out: {title}"
+    assert verdict.reasons[0].startswith(f"{title}. ")
+    assert verdict.seen == ["due on 2017-10-02", line]
+
+
+def test_a_contact_without_a_zone_is_explained_like_any_other(reports: psycopg.Connection) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann", timezone=None)
+    it.decide(it.run(on(2)), on(2), "ann", "day30", "send", seen={"timezone": None, "email_consent": True})
+    assert explain("ann").verdicts[0].seen == ["due on 2017-10-02", "consent to e-mail: yes"]
+
+
 def test_an_unknown_campaign_is_an_error_that_names_the_known_ones(week: Story) -> None:
     with pytest.raises(WinbackError, match=r"no campaign 'summer'\. The run of that day knew: winback"):
         explain("ann", date(2017, 10, 2), "summer")

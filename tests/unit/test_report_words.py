@@ -35,6 +35,17 @@ def test_every_reason_has_words(code: str) -> None:
     assert "_" not in reason.title + reason.sentence
 
 
+@pytest.mark.parametrize("reason", words.INVALID.values())
+def test_every_cause_of_an_invalid_address_has_words(reason: words.Reason) -> None:
+    assert reason.title and reason.sentence.endswith(".")
+    assert "_" not in reason.title + reason.sentence.replace("America/New_York", "")
+
+
+def test_an_old_decision_that_did_not_see_the_cause_names_all_of_them() -> None:
+    assert words.decided("invalid_address", {}) == words.REASONS["invalid_address"]
+    assert words.decided("suppressed", {"is_known": False}) == words.REASONS["suppressed"]
+
+
 def test_a_reason_without_words_is_shown_and_not_hidden() -> None:
     assert words.reason("moon_too_full").title == "Moon too full"
     assert words.reason("30007").title == "Refused with code 30007"

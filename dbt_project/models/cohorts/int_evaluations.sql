@@ -119,6 +119,7 @@ final as (
                 jsonb_build_object('email', email_obstacle, 'sms', sms_obstacle, 'webpush', webpush_obstacle)
             ),
             'timezone', timezone,
+            'is_timezone_malformed', is_timezone_malformed,
             'touches_today', touches_today,
             'touches_7_days', touches_7_days,
             'holdout_place', round(holdout_place, 4)
