@@ -89,6 +89,9 @@ def _people(connection: Any) -> None:
     contact(connection, "bought_since")
     order(connection, "o-before", "bought_since", at("2017-08-31"))
     order(connection, "o-since", "bought_since", at("2017-09-30", "12:00"))
+    for contact_id, email in {"bad_phone": None, "bad_phone_good_email": "reached@example.com"}.items():
+        contact(connection, contact_id, phone="0171 12x", consent_sms=True, email=email)
+        order(connection, f"o-{contact_id}", contact_id, at("2017-08-05"))  # day 60 is the third day
     for number in (1, 2, 3):
         contact(connection, f"coupon_{number}", phone=f"+1212555020{number}", consent_sms=number == 1)
         order(connection, f"o-coupon_{number}", f"coupon_{number}", at("2017-08-02"))
@@ -132,6 +135,10 @@ def _afterwards(connection: Any) -> None:
     insert(
         connection, "raw.coupon_codes", promotion="winback_discount10", code="winback_discount10-refill",
         loaded_at=at("2017-10-01", "18:00"),
+    )  # fmt: skip
+    insert(
+        connection, "raw.coupon_codes", promotion="winback_discount10", code="winback_discount10-later",
+        loaded_at=at("2017-10-03", "18:00"),
     )  # fmt: skip
 
 
@@ -177,6 +184,34 @@ def test_who_is_not_due_in_the_window_is_not_evaluated(history: dict[str, Any]) 
 )
 def test_who_is_left_out_has_a_reason(history: dict[str, Any], contact_id: str, decision: str) -> None:
     assert history["2017-10-01"][contact_id, "day30"] == decision
+
+
+@pytest.mark.parametrize(
+    ("contact_id", "is_known", "is_timezone_malformed", "email_obstacle"),
+    [
+        ("due", "true", "false", None),
+        ("unknown", "false", "false", "no_reachable_channel"),
+        ("bad_zone", "true", "true", None),
+        ("bad_address", "true", "false", "invalid_address"),
+    ],
+)
+def test_a_decision_saw_what_was_invalid(
+    history: dict[str, Any], contact_id: str, is_known: str, is_timezone_malformed: str, email_obstacle: str | None
+) -> None:
+    seen = rows(
+        "select seen ->> 'is_known', seen ->> 'is_timezone_malformed', seen #>> '{obstacles,email}'"
+        " from cohorts.fct_decisions where as_of = '2017-10-01' and step = 'day30' and contact_id = %s",
+        contact_id,
+    )
+    assert seen == [(is_known, is_timezone_malformed, email_obstacle)]
+
+
+def test_a_malformed_phone_leaves_the_mail_and_without_one_nobody_is_written_to(history: dict[str, Any]) -> None:
+    day = history["2017-10-04"]
+    assert day["bad_phone", "day60"] == "skip/invalid_address"
+    assert day["bad_phone_good_email", "day60"] == "send"
+    (request,) = [row for row in history["2017-10-04 requests"] if "bad_phone_good_email" in row]
+    assert ["email"] in request and ["sms", "email"] not in request
 
 
 def test_of_two_contacts_of_one_person_one_is_written_to(history: dict[str, Any]) -> None:
