@@ -53,3 +53,8 @@ where code in (
     where orders.coupon_code is not null and orders.updated_at >= {{ since }}
 )
 {%- endmacro %}
+
+{# Tells a pool from another of the same size; the order of its codes does not count. #}
+{% macro codes_checksum() -%}
+    bit_xor(hash_record_extended((code, expires_at, loaded_at), 0))
+{%- endmacro %}

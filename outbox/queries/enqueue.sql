@@ -74,45 +74,51 @@ where d.run_id = :run_id;
 -- name: freeze(run_id, withheld, at)^
 -- Messages, the grants that belong to them, and coupon_assigned, in one statement: a grant exists only with the message it is for.
 -- on conflict do nothing is for messages alone (a replay or a shifted episode finds them there); two grants of a code are an error, loudly.
-with eligible as materialized (
-    select r.*, case when r.coupon_code is not null then gen_random_uuid() end as grant_id
-    from handoff.send_requests r
-    where r.run_id = :run_id and not :withheld::jsonb ? r.campaign
-), planned as (
+-- The requests are read again for what a message does not hold, by their key: carried along, they would be written to disk and read thrice.
+with planned as (
     insert into outbox.message (
         run_id, campaign, contact_id, episode_on, step, step_days, as_of, due_on, mode, channels, template_hash, merge_fields,
         variant, offer, coupon_grant_id, tag, consent, definition_hash, not_before, not_after, planned_at
     )
-    select e.run_id, e.campaign, e.contact_id, e.episode_on, e.step, e.step_days, e.as_of, e.due_on, e.mode, e.channels,
-        e.template_hash, e.merge_fields, e.variant, e.offer, e.grant_id, e.tag, e.consent, e.definition_hash,
-        e.not_before, e.not_after, :at
-    from eligible e
+    select r.run_id, r.campaign, r.contact_id, r.episode_on, r.step, r.step_days, r.as_of, r.due_on, r.mode, r.channels,
+        r.template_hash, r.merge_fields, r.variant, r.offer, case when r.coupon_code is not null then gen_random_uuid() end,
+        r.tag, r.consent, r.definition_hash, r.not_before, r.not_after, :at
+    from handoff.send_requests r
+    where r.run_id = :run_id and not :withheld::jsonb ? r.campaign
     on conflict do nothing
-    returning coupon_grant_id
+    returning coupon_grant_id, campaign, contact_id, episode_on, step
 ), granted as (
     insert into outbox.coupon_grant (
         id, promotion, code, contact_id, campaign, episode_on, step, as_of, granted_at, valid_until
     )
-    select e.grant_id, e.promotion, e.coupon_code, e.contact_id, e.campaign, e.episode_on, e.step, e.as_of, :at, e.valid_until
-    from eligible e
-    join planned p on p.coupon_grant_id = e.grant_id
-    returning id, contact_id, promotion, code, campaign, step, valid_until
+    select p.coupon_grant_id, r.promotion, r.coupon_code, r.contact_id, r.campaign, r.episode_on, r.step, r.as_of, :at,
+        r.valid_until
+    from planned p
+    join handoff.send_requests r using (campaign, contact_id, episode_on, step)
+    where r.run_id = :run_id and p.coupon_grant_id is not null
+    returning id, campaign, contact_id, episode_on, step, promotion, code, valid_until
 ), assigned as (
     insert into outbox.contact_event (contact_id, name, payload, occurred_at, caused_by)
-    select g.contact_id, coalesce(e.contact_event, 'coupon_assigned'), jsonb_build_object(
+    select g.contact_id, coalesce(r.contact_event, 'coupon_assigned'), jsonb_build_object(
         'promotion', g.promotion, 'code', g.code, 'campaign', g.campaign, 'step', g.step, 'valid_until', g.valid_until
     ), :at, g.id
     from granted g
-    join eligible e on e.grant_id = g.id
+    join handoff.send_requests r using (campaign, contact_id, episode_on, step)
+    where r.run_id = :run_id
     returning 1
 )
 select
-    (select count(*) from eligible) as requests,
-    (select count(*) from eligible where grant_id is not null) as coupons,
+    asked.requests,
+    asked.coupons,
     (select count(*) from planned) as messages,
     (select count(coupon_grant_id) from planned) as with_coupon,
     (select count(*) from granted) as grants,
-    (select count(*) from assigned) as events;
+    (select count(*) from assigned) as events
+from (
+    select count(*) as requests, count(coupon_code) as coupons
+    from handoff.send_requests r
+    where r.run_id = :run_id and not :withheld::jsonb ? r.campaign
+) as asked;
 
 -- name: apply_tag_requests(run_id, withheld, at)^
 -- Tags that a decision adds or removes by itself, without a message.

@@ -8,8 +8,9 @@
     post_hook='{{ forget_used_codes() }}',
 ) }}
 
--- Kept from build to build, because used codes pile up in front of the free ones for ever. A pool is read anew when codes were added to it
--- or released; otherwise it only loses what was used. The row without a code says how many there were when it was read.
+-- Kept from build to build, because used codes pile up in front of the free ones for ever. A pool is read anew when its codes are no longer
+-- the same (one more, one less, another end) or some were released; otherwise it only loses what was used. The row without a code says what
+-- the pool was when it was read.
 with runs as (
     select * from {{ ref('int_runs') }}
 ),
@@ -17,7 +18,8 @@ with runs as (
 sizes as (
     select
         promotion,
-        count(*) as codes
+        count(*) as codes,
+        {{ codes_checksum() }} as checksum
     from {{ ref('stg_raw__coupon_codes') }}
     group by promotion
 ),
@@ -26,6 +28,7 @@ pools as (
     select
         sizes.promotion,
         sizes.codes,
+        sizes.checksum,
         (
             select count(*)
             from {{ ref('stg_outbox__coupon_grants') }} as grants
@@ -45,6 +48,7 @@ changed as (
             kept.promotion = pools.promotion
             and kept.code is null
             and kept.pool_codes = pools.codes
+            and kept.pool_checksum = pools.checksum
             and kept.pool_released = pools.released
     )
     {%- endif %}
@@ -57,6 +61,7 @@ unused as (
         pool.expires_at,
         pool.loaded_at,
         null::bigint as pool_codes,
+        null::bigint as pool_checksum,
         null::bigint as pool_released
     from changed
     inner join {{ ref('stg_raw__coupon_codes') }} as pool on pool.promotion = changed.promotion
@@ -72,6 +77,7 @@ final as (
         null::timestamptz as expires_at,
         null::timestamptz as loaded_at,
         codes as pool_codes,
+        checksum as pool_checksum,
         released as pool_released
     from changed
 )
