@@ -87,7 +87,7 @@ def run(quick: bool) -> list[Figure]:
                 "sample of the loop, seconds by the clock": spread(looped),
                 "loop, extrapolated seconds": round(all_looped, 1),
             },
-            note="the loop: one session, one contact a transaction, durable commits, by the clock, extrapolated from samples; "
+            note="the loop: one session, one contact a transaction, durable commits, by the clock, extrapolated; "
             "ours: the three models and the statement that freezes, one session, database time",
             summary=f"{all_looped:,.0f} s (from {SAMPLE:,} contacts) and {median(frozen):.1f} s",
         ),

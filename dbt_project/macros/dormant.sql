@@ -70,13 +70,13 @@ dormant as (
 final as (
     select
         dormant.contact_id,
+        dormant.as_of,
+        {{ days }} as days_away,
+        dormant.last_purchase_on,
+        dormant.last_purchase_at,
         last_orders.order_id as last_order_id,
         last_orders.currency as last_order_currency,
-        last_orders.revenue as last_order_revenue,
-        {{ days }} as days_away,
-        dormant.as_of,
-        dormant.last_purchase_on,
-        dormant.last_purchase_at
+        last_orders.revenue as last_order_revenue
     from dormant
     cross join lateral (
         select
