@@ -28,11 +28,12 @@ dry as (
         shortfalls.promotion as subject,
         shortfalls.as_of as on_day,
         'No codes left for ' || shortfalls.promotion as title,
-        'On ' || to_char(shortfalls.as_of, 'FMMonth FMDD, YYYY') || ', ' || shortfalls.needed || ' customers were due a code of '
-        || shortfalls.promotion || '; ' || shortfalls.available || ' codes were left, so ' || shortfalls.unserved
+        'On ' || to_char(shortfalls.as_of, 'FMMonth FMDD, YYYY') || ', '
+        || {{ counted('shortfalls.needed', 'customer was', 'customers were') }} || ' due a code of ' || shortfalls.promotion || '; '
+        || {{ counted('shortfalls.available', 'code was', 'codes were') }} || ' left, so ' || to_char(shortfalls.unserved, 'FM999,999,999,990')
         || case shortfalls.unserved when 1 then ' is' else ' are' end
         || ' waiting. Load new codes: whoever waits is served with the next daily run, and is lost only after '
-        || late.max_late_days || ' days.' as body
+        || {{ counted('late.max_late_days', 'day', 'days') }} || '.' as body
     from shortfalls
     inner join late on late.run_id = shortfalls.run_id and late.as_of = shortfalls.as_of
 ),
@@ -44,9 +45,10 @@ low as (
         runway.promotion as subject,
         runway.as_of as on_day,
         'Codes for ' || runway.promotion || ' last until ' || to_char(runway.runs_dry_on, 'FMMonth FMDD') as title,
-        runway.codes_left || ' codes of ' || runway.promotion || ' are left, and about ' || runway.daily_use
-        || ' are used a day: at that pace the pool runs dry on ' || to_char(runway.runs_dry_on, 'FMMonth FMDD, YYYY')
-        || '. The alert is set at ' || runway.alert_under_days || ' days. Load new codes before then.' as body
+        {{ counted('runway.codes_left', 'code', 'codes') }} || ' of ' || runway.promotion
+        || case runway.codes_left when 1 then ' is' else ' are' end || ' left, and ' || {{ daily_pace('runway.daily_use') }}
+        || ': at that pace the pool runs dry on ' || to_char(runway.runs_dry_on, 'FMMonth FMDD, YYYY')
+        || '. The alert is set at ' || {{ counted('runway.alert_under_days', 'day', 'days') }} || '. Load new codes before then.' as body
     from runway
     where
         runway.runway_days < runway.alert_under_days
