@@ -18,6 +18,8 @@ ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 """No 0 and O, no 1, I and L: codes are read aloud and typed."""
 LENGTH = 8
 MOST = 10_000_000
+TOLD = 5
+"""How many of a file's mistakes are told one by one."""
 _SHAPE = re.compile(r"[A-Za-z0-9_-]{4,40}")
 
 
@@ -53,7 +55,8 @@ def _letters(value: int) -> str:
 def read_csv(path: Path) -> list[str]:
     """The codes of a CSV file: its column `code`, or the first one where no line is a header. Blank lines do not count.
 
-    Raises `WinbackError` naming the line of a code that is there twice, empty, or not 4 to 40 letters, digits, - and _.
+    Raises `WinbackError` naming the first `TOLD` lines with a code that is there twice, empty, or not 4 to 40 letters,
+    digits, - and _.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -69,20 +72,27 @@ def read_csv(path: Path) -> list[str]:
             f"{path} holds no code. Expected one code a line, or a column named `code`. Nothing was loaded."
         )
     first_line: dict[str, int] = {}
+    mistakes: list[str] = []
     for number, row in rows:
         code = row[column].strip() if column < len(row) else ""
         if not _SHAPE.fullmatch(code):
-            raise WinbackError(
-                f"{path}, line {number}: {code!r} is not a code (4 to 40 letters, digits, - and _). "
-                "Correct the line and load the file again; no code was loaded."
-            )
-        if code in first_line:
-            raise WinbackError(
-                f"{path}, line {number}: the code {code!r} is already on line {first_line[code]}. A code belongs to "
-                "one person: remove one of the lines and load the file again; no code was loaded."
-            )
-        first_line[code] = number
+            mistakes.append(f"{path}, line {number}: {code!r} is not a code (4 to 40 letters, digits, - and _)")
+        elif code in first_line:
+            mistakes.append(f"{path}, line {number}: the code {code!r} is already on line {first_line[code]}")
+        else:
+            first_line[code] = number
+    if mistakes:
+        raise WinbackError(_told(mistakes))
     return list(first_line)
+
+
+def _told(mistakes: Sequence[str]) -> str:
+    """The first mistakes of a file, how many more there are, and what to do."""
+    lines = list(mistakes[:TOLD])
+    if (more := len(mistakes) - TOLD) > 0:
+        lines.append(f"and {more:,} more {'line' if more == 1 else 'lines'} like these")
+    what = "Correct the line" if len(mistakes) == 1 else "Correct the lines"
+    return "\n".join(lines) + f"\n{what} (a code belongs to one person) and load the file again; no code was loaded."
 
 
 def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:

@@ -52,6 +52,21 @@ def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, text: str, said: 
     assert "loaded" in str(refused.value)
 
 
+def test_the_first_mistakes_of_a_file_are_told_together_and_the_others_counted(tmp_path: Path) -> None:
+    file = tmp_path / "codes.csv"
+    file.write_text("code\nAAAA-1\nfree beer!\nAAAA-1\nAAAA-2\n" + "no\n" * 5)
+    with pytest.raises(WinbackError) as refused:
+        codes.read_csv(file)
+    first, second, *rest = str(refused.value).splitlines()
+    assert first == f"{file}, line 3: 'free beer!' is not a code (4 to 40 letters, digits, - and _)"
+    assert second == f"{file}, line 4: the code 'AAAA-1' is already on line 2"
+    assert [line.partition(" is not")[0] for line in rest[:3]] == [f"{file}, line {n}: 'no'" for n in (6, 7, 8)]
+    assert rest[3:] == [
+        "and 2 more lines like these",
+        "Correct the lines (a code belongs to one person) and load the file again; no code was loaded.",
+    ]
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(WinbackError, match=r"missing\.csv cannot be read"):
         codes.read_csv(tmp_path / "missing.csv")
