@@ -69,7 +69,7 @@ def main() -> int:
 def machine(url: str) -> dict[str, Any]:
     """Where it was measured: machine and server, as far as they matter."""
     with psycopg.connect(url) as connection:
-        settings = dict(
+        settings: dict[str, str] = dict(
             connection.execute(
                 "select name, current_setting(name) from pg_settings where name in"
                 " ('server_version', 'shared_buffers', 'work_mem', 'fsync', 'synchronous_commit', 'jit')"
