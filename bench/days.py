@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cache
@@ -61,7 +62,7 @@ class Day:
 
 @dataclass
 class Shop:
-    """A synthetic shop with some days of work behind it."""
+    """A synthetic shop."""
 
     name: str
     url: str
@@ -69,6 +70,7 @@ class Shop:
     today: date
     """The day that was built last."""
     days: list[Day] = field(default_factory=list)
+    """The days of `work`."""
 
     @property
     def orders(self) -> int:
@@ -95,7 +97,7 @@ def histories(quick: bool) -> dict[str, History]:
 
 @cache
 def shop(name: str, quick: bool) -> Shop:
-    """The shop, made and worked through once for all benchmarks of this process."""
+    """The shop, made and built for the first time, once for all benchmarks of this process."""
     history = histories(quick)[name]
     it = Shop(name, server.database(f"bench_{name}"), history, LAST_DAY)
     fill(it.url, history)
@@ -107,17 +109,22 @@ def shop(name: str, quick: bool) -> Shop:
     it.accept(first)
     settle(it.url)
     say(f"first build of all models: {first.database['build'].total:.1f} s in the database (not counted)")
-    for _ in range(REPETITIONS):
-        day = it.advance()
-        day.run(it.url, *VERBS)
-        it.accept(day)
-        it.days.append(day)
-        build, enqueued = day.database["build"], day.answers["enqueue"]
-        say(
-            f"{day.as_of}: build {build.total:.2f} s in the database, {build.wall:.1f} s by the clock; "
-            f"{enqueued['messages']} messages, {enqueued['grants']} codes"
-        )
     return it
+
+
+def work(shops: Sequence[Shop]) -> None:
+    """`REPETITIONS` days in each shop, turn and turn about: what else the machine does meanwhile hits all of them."""
+    for _ in range(REPETITIONS):
+        for it in shops:
+            day = it.advance()
+            day.run(it.url, *VERBS)
+            it.accept(day)
+            it.days.append(day)
+            build, enqueued = day.database["build"], day.answers["enqueue"]
+            say(
+                f"{it.name} {day.as_of}: build {build.total:.2f} s in the database, {build.wall:.1f} s by the clock; "
+                f"{enqueued['messages']} messages, {enqueued['grants']} codes"
+            )
 
 
 def select(url: str, *models: str) -> DatabaseTime:
