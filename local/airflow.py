@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -100,6 +101,28 @@ def is_scheduled(values: dict[str, str]) -> bool:
             [DAG],
         ).fetchone()
     return bool(row and row[0])
+
+
+@dataclass(frozen=True)
+class DagRun:
+    """What became of one run of the daily DAG; `seconds` from its start to its end."""
+
+    state: str
+    seconds: float
+
+
+def runs(run_ids: Sequence[str]) -> dict[str, DagRun]:
+    """Those of the daily DAG's runs that have ended, by their ids. Known of metadata in PostgreSQL alone."""
+    url = environment()[METADATA]
+    if not url.startswith("postgresql"):
+        return {}
+    with psycopg.connect(_plain(url)) as connection:
+        found = connection.execute(
+            "select run_id, state, extract(epoch from end_date - start_date)::float from dag_run"
+            " where dag_id = %s and run_id = any(%s) and end_date is not null",
+            [DAG, list(run_ids)],
+        ).fetchall()
+    return {run_id: DagRun(state, seconds) for run_id, state, seconds in found}
 
 
 def _embedded_metadata() -> str:

@@ -12,8 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from local import postgres
+from local.promises import DRY_DAY, EVENING, FIRST_DAY, LAST_DAY, MUST_NOT, PROMISES, REFILLED_DAY
 from warehouse import settings
 from warehouse.errors import Misconfigured, WinbackError
 
-FIRST_DAY, DRY_DAY, REFILLED_DAY, LAST_DAY = date(2017, 10, 1), date(2017, 10, 3), date(2017, 10, 4), date(2017, 10, 6)
-EVENING = f"{DRY_DAY}T22:00:00"
-"""Simulated, UTC: what people do between the two runs."""
 SMALL_POOL = 22
 """Codes of winback_discount10 at the start: fewer than the first three days ask for."""
 REFILL = 200
@@ -37,111 +33,6 @@ REFILL = 200
 MARK = "winback demo: made-up people on real purchases; `make demo` may make this database anew"
 
 console = Console(highlight=False)
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One thing the demo promises: `query` counts how often it happened."""
-
-    what: str
-    query: str
-
-
-PROMISES = (
-    Shown(
-        "recommendation e-mails accepted",
-        "select count(*) from outbox.message where step = 'day30' and accepted_channel = 'email'",
-    ),
-    Shown(
-        "texts with a code accepted",
-        "select count(*) from outbox.message where step = 'day60' and accepted_channel = 'sms'",
-    ),
-    Shown(
-        "e-mails with a code accepted",
-        "select count(*) from outbox.message where step = 'day90' and state = 'accepted'",
-    ),
-    Shown(
-        "follow-up pushes accepted, three days after a person's open",
-        """
-        select count(*) from outbox.message push
-        where push.step = 'day30_push' and push.accepted_channel = 'webpush' and exists (
-            select from outbox.message mail join events.engagement_event e on e.message_id = mail.id
-            where mail.contact_id = push.contact_id and mail.step = 'day30' and not e.is_machine
-                and (e.occurred_at at time zone 'America/New_York')::date <= push.as_of - 3
-        )
-        """,
-    ),
-    Shown(
-        "contacts held because a pool was dry",
-        "select count(distinct contact_id) from outbox.decision where decision = 'hold' and reason = 'pool_dry'",
-    ),
-    Shown(
-        "alerts to the team about it",
-        "select count(*) from outbox.notice where kind = 'pool_dry' and state = 'accepted'",
-    ),
-    Shown(
-        "held contacts served after the refill",
-        """
-        select count(distinct held.contact_id) from outbox.decision held
-        join outbox.message sent using (contact_id, campaign, step, episode_on)
-        where held.reason = 'pool_dry' and sent.state = 'accepted' and sent.as_of > held.as_of
-        """,
-    ),
-    Shown(
-        "messages cancelled by a purchase between decision and sending",
-        "select count(*) from outbox.message where state = 'skipped' and reason = 'purchased_since'",
-    ),
-    Shown(
-        "suppressed contacts left alone",
-        "select count(distinct contact_id) from outbox.decision where decision = 'skip' and reason = 'suppressed'",
-    ),
-    Shown("held-out contacts", "select count(distinct contact_id) from outbox.decision where decision = 'holdout'"),
-    Shown(
-        "machine opens that did not count",
-        """
-        select count(distinct machine.message_id) from events.engagement_event machine
-        where machine.kind = 'opened' and machine.is_machine and not exists (
-            select from events.engagement_event person
-            where person.message_id = machine.message_id and not person.is_machine
-        )
-        """,
-    ),
-    Shown(
-        "codes redeemed",
-        """
-        select count(*) from raw.orders o
-        join outbox.coupon_grant g on g.code = o.coupon_code and o.ordered_at > g.granted_at
-        """,
-    ),
-)
-
-MUST_NOT = (
-    Shown(
-        "people messaged twice for one step of one episode",
-        """
-        select count(*) from (
-            select from outbox.message m join raw.contacts c using (contact_id)
-            where m.state in ('accepted', 'in_doubt')
-            group by lower(btrim(c.email)), m.campaign, m.step, m.episode_on having count(*) > 1
-        ) twice
-        """,
-    ),
-    Shown(
-        "people of a day's cohorts without a decision",
-        """
-        select count(*) from (
-            select contact_id, as_of, 'day30' as step from cohorts.dormant_at_30
-            union all select contact_id, as_of, 'day60' from cohorts.dormant_at_60
-            union all select contact_id, as_of, 'day90' from cohorts.dormant_at_90
-        ) as quiet
-        where not exists (
-            select from outbox.decision d
-            where d.contact_id = quiet.contact_id and d.step = quiet.step and d.due_on = quiet.as_of
-        )
-        """,
-    ),
-    Shown("messages in doubt at the end", "select count(*) from outbox.message where state in ('sending', 'in_doubt')"),
-)
 
 
 def main() -> int:
@@ -323,10 +214,37 @@ def _show_doors(url: str) -> None:
         """,
     )
     console.print(
-        "\n[bold]Data engineer.[/] The Airflow runs (`.venv/bin/winback airflow standalone`), and one contact's story:"
+        "\n[bold]Data engineer.[/] The Airflow runs (`.venv/bin/winback airflow standalone` shows their tasks):"
     )
+    console.print(_as_table(_airflow_runs(url)))
+    console.print("And one contact's story:")
     if person:
         _winback("explain", person[0]["contact_id"])
+
+
+def _airflow_runs(url: str) -> list[dict[str, Any]]:
+    """The DAG run of each of the demo's days, its state and seconds, as Airflow's metadata has them."""
+    from local import airflow
+
+    days = _query(
+        url,
+        """
+        select split_part(holder, ' ', 2) as run_id, min(as_of) as as_of
+        from outbox.run join outbox.run_day using (run_id)
+        group by run.run_id, holder order by min(run.created_at)
+        """,
+    )
+    found = airflow.runs([day["run_id"] for day in days])
+    return [
+        {
+            "day": day["as_of"],
+            "dag run": day["run_id"],
+            "state": found[day["run_id"]].state,
+            "seconds": round(found[day["run_id"]].seconds),
+        }
+        for day in days
+        if day["run_id"] in found
+    ]
 
 
 def _as_table(rows: list[dict[str, Any]]) -> Table:
