@@ -73,9 +73,9 @@ def order(connection: psycopg.Connection, order_id: str, contact_id: str, ordere
     insert(connection, "raw.orders", **(row | changes))
 
 
-def codes(connection: psycopg.Connection, promotion: str, count: int) -> None:
-    """`count` codes in a promotion's pool, loaded long ago."""
-    for number in range(1, count + 1):
+def codes(connection: psycopg.Connection, promotion: str, count: int, *, first: int = 1) -> None:
+    """`count` codes in a promotion's pool, numbered from `first` on, loaded long ago."""
+    for number in range(first, first + count):
         insert(
             connection,
             "raw.coupon_codes",

@@ -1,0 +1,209 @@
+"""Whole days through the real verbs and the real dbt project: build to dispatch, once, again, and twice at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import register
+from senders import registry
+from senders.contract import Outcome
+from tests.integration.dbt_days import at, codes, contact, database, insert, order, rows
+from tests.integration.outbound import ACCEPT, Outbound
+from warehouse import connections
+from warehouse.connect import Role, connect
+
+pytestmark = pytest.mark.slow
+
+FIRST, SECOND = "2017-10-01", "2017-10-02"
+WINBACK = str(Path(sys.executable).with_name("winback"))
+CODES = 3
+"""In the pool of day 60 on the first day: fewer than the people who are due."""
+
+LEDGER = {
+    "messages": "select contact_id, step, episode_on, state from outbox.message order by 1, 2, 3",
+    "grants": "select code, contact_id, step, released_at from outbox.coupon_grant order by 1, 2",
+    "notices": "select kind, subject, on_day::text, state from outbox.notice order by 1, 2, 3",
+    "dry": "select count(*) from outbox.decision where reason = 'pool_dry' and as_of = '2017-10-01'",
+    "asked": "select kind, subject from handoff.notice_requests",
+    "short": "select promotion, unserved from allocations.coupon_shortfalls where unserved > 0",
+    "runway": "select promotion from allocations.coupon_runway order by 1",
+    "runs": "select as_of::text, state from outbox.run join outbox.run_day using (run_id) order by created_at",
+}
+
+
+@pytest.fixture(scope="module")
+def told(postgres: str, template_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The ledger after each part: the day, the same day again, the next day by two processes at once."""
+    out, heard = Outbound(), []
+
+    def listen(title: str, body: str, notice_id: str) -> Outcome:
+        heard.append(title)
+        return ACCEPT
+
+    with (
+        database(postgres, template_database),
+        connect(Role.OWNER) as connection,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        connection.autocommit = True
+        _environment(patch, tmp_path_factory.mktemp("local"))
+        patch.setattr(registry, "notifier", lambda: listen)
+        patch.setattr(registry, "sender_for", out.factory)
+        _shop(connection)
+
+        def seen() -> dict[str, Any]:
+            return {
+                **{name: rows(query) for name, query in LEDGER.items()},
+                "sent": [message.message_id for _, message in out.sent],
+                "heard": list(heard),
+            }
+
+        found: dict[str, Any] = {}
+        for name in ("day", "again"):
+            answers = _chain(_here)
+            _here("dispatch", "--run", answers["build"]["run_id"])
+            found[name] = {**answers, **seen()}
+        codes(connection, "winback_discount10", 40, first=CODES + 1)
+        with ThreadPoolExecutor() as pool:
+            both = [pool.submit(_chain, _there, f"holder {number}", SECOND) for number in (1, 2)]
+            found["both"] = [each.result() for each in both]
+        _here("dispatch", "--as-of", SECOND)
+        found["next"] = seen()
+        yield found
+
+
+def _environment(patch: pytest.MonkeyPatch, local: Path) -> None:
+    """Sandboxes that nobody calls, for this process and those it starts."""
+    for conn_id in (*connections.SENDERS, connections.ALERTS):
+        extra = {"sandbox": True, "emails": "team@example.com", "from": "alerts@example.com"}
+        document = {"host": "http://127.0.0.1:9", "login": "AC1", "password": "x", "extra": extra}
+        patch.setenv(connections.variable(conn_id), json.dumps(document))
+    patch.setenv("WINBACK_PUBLIC_URL", "https://links.example.com")
+    patch.setenv("WINBACK_TOKEN_KEY", "test")
+    patch.setenv("WINBACK_LOCAL", str(local))
+
+
+def _shop(connection: psycopg.Connection) -> None:
+    """For two days, people due on each of the three clock steps, four products to recommend, and a pool too small."""
+    for number, name in enumerate(("coffee", "milk", "bread", "apples")):
+        insert(
+            connection, "raw.products", product_id=name, name=name.capitalize(), category=f"Aisle {number}", price=2.5,
+            image_url=f"https://assets.example.com/{name}.png", product_url=f"https://shop.example.com/{name}",
+            in_stock=True, updated_at=at("2016-01-01"),
+        )  # fmt: skip
+    for step, days in {
+        "day30": ("2017-09-01", "2017-09-02"),
+        "day60": ("2017-08-02", "2017-08-03"),
+        "day90": ("2017-07-03", "2017-07-04"),
+    }.items():
+        for day in days:
+            for number in range(8):
+                contact_id = f"{step}-{day}-{number}"
+                contact(connection, contact_id)
+                order(connection, f"o-{contact_id}", contact_id, at(day))
+                insert(
+                    connection, "raw.order_items", order_id=f"o-{contact_id}", line_number=1, product_id="coffee",
+                    quantity=1, unit_price=2.5,
+                )  # fmt: skip
+    codes(connection, "winback_discount10", CODES)
+    codes(connection, "winback_discount20", 200)
+
+
+def _here(*arguments: str) -> dict[str, Any]:
+    """A verb in this process, to its good end; its line of JSON."""
+    done = CliRunner().invoke(register(), arguments)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    answer: dict[str, Any] = json.loads(done.output.splitlines()[-1])
+    return answer
+
+
+def _there(*arguments: str) -> dict[str, Any]:
+    """The same in a process of its own."""
+    done = subprocess.run(
+        [WINBACK, *arguments], env=os.environ.copy(), capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def _chain(winback: Any, holder: str = "holder", day: str = FIRST) -> dict[str, Any]:
+    """Build, gate and enqueue of a day, and what enqueue answers when it is asked again, as a cleared task asks.
+
+    A second chain by the same holder is what clearing `build` of a finished DAG run does: its run id is the holder.
+    """
+    built = winback("build", "--as-of", day, "--holder", holder)
+    run_id = built["run_id"]
+    return {
+        "build": built,
+        "gate": winback("gate", "--run", run_id),
+        "enqueue": winback("enqueue", "--run", run_id),
+        "cleared": winback("enqueue", "--run", run_id),
+    }
+
+
+def test_a_day_goes_from_the_build_to_the_recipients(told: dict[str, Any]) -> None:
+    day = told["day"]
+    assert day["gate"]["held"] == []
+    assert {state for *_, state in day["messages"]} == {"accepted"}
+    assert {step for _, step, *_ in day["messages"]} == {"day30", "day60", "day90"}
+    assert day["enqueue"]["messages"] == len(day["messages"]) == len(day["sent"]) == len(set(day["sent"]))
+    with_code = [contact_id for contact_id, step, *_ in day["messages"] if step != "day30"]
+    assert sorted(contact_id for _, contact_id, *_ in day["grants"]) == with_code
+
+
+def test_a_dry_pool_holds_people_and_is_told_once(told: dict[str, Any]) -> None:
+    day = told["day"]
+    assert [step for _, step, *_ in day["messages"]].count("day60") == CODES
+    assert day["dry"][0][0] > 0
+    assert ("pool_dry", "winback_discount10") in day["asked"]
+    assert day["short"] == [("winback_discount10", day["dry"][0][0])]
+    assert day["runway"] == [("winback_discount10",), ("winback_discount20",)]
+    assert day["notices"] == [("pool_dry", "winback_discount10", FIRST, "accepted")]
+    assert len(day["heard"]) == 1
+
+
+def test_the_same_day_again_by_its_own_holder_adds_nothing(told: dict[str, Any]) -> None:
+    day, again = told["day"], told["again"]
+    for what in ("messages", "grants", "notices", "sent", "heard"):
+        assert again[what] == day[what], what
+    assert (again["enqueue"]["messages"], again["enqueue"]["grants"]) == (0, 0)
+
+
+def test_enqueue_asked_again_answers_the_same(told: dict[str, Any]) -> None:
+    for chain in (told["day"], told["again"], *told["both"]):
+        assert chain["cleared"] == chain["enqueue"]
+
+
+def test_two_processes_at_once_leave_one_message_an_episode_and_one_grant_a_code(told: dict[str, Any]) -> None:
+    new = told["next"]
+    episodes = [(contact_id, step, episode_on) for contact_id, step, episode_on, _ in new["messages"]]
+    assert len(episodes) == len(set(episodes))
+    granted = [code for code, *_ in new["grants"]]
+    assert len(granted) == len(set(granted))
+    assert len(new["sent"]) == len(set(new["sent"])) == len(episodes) > len(told["again"]["sent"])
+    first, second = told["both"]
+    assert uuid.UUID(first["build"]["run_id"]) != uuid.UUID(second["build"]["run_id"])
+    added = len(episodes) - len(told["again"]["messages"])
+    assert sorted(chain["enqueue"]["messages"] for chain in told["both"]) == [0, added]
+    assert [run for run in new["runs"] if run[0] == SECOND] == [(SECOND, "enqueued")] * 2
+
+
+def test_people_held_by_a_dry_pool_are_served_once_there_are_codes(told: dict[str, Any]) -> None:
+    served = {contact_id for contact_id, step, *_ in told["next"]["messages"] if step == "day60"}
+    of_the_first_day = {contact_id for contact_id in served if contact_id.startswith("day60-2017-08-02")}
+    assert len(of_the_first_day) == CODES + told["day"]["dry"][0][0]
