@@ -289,23 +289,25 @@ order by campaign, arm desc;
 
 -- name: coupons(last)
 -- Each pool at the end of :last, with its last days for a line.
-with history as (
+with pools as materialized (
+    select * from reports.rpt_coupons where as_of between :last::date - 13 and :last
+),
+
+history as (
     select
         promotion,
         jsonb_agg(
             jsonb_build_object('as_of', as_of, 'codes_left', codes_left, 'loaded', loaded, 'granted', granted_today)
             order by as_of
         ) as days
-    from reports.rpt_coupons
-    where as_of between :last::date - 13 and :last
+    from pools
     group by promotion
 )
 
-select distinct on (coupons.promotion) coupons.*, history.days
-from reports.rpt_coupons as coupons
-inner join history on history.promotion = coupons.promotion
-where coupons.as_of <= :last
-order by coupons.promotion, coupons.as_of desc;
+select distinct on (pools.promotion) pools.*, history.days
+from pools
+inner join history on history.promotion = pools.promotion
+order by pools.promotion, pools.as_of desc;
 
 -- name: alerts(first, last)
 -- What the team was told about these days.

@@ -1,5 +1,5 @@
 -- Cohorts and codes of the past are not computed again: what each day granted is read from the ledger, what it could not serve from its
--- archived decisions. The pools' codes are read once, grouped. Pace and runway as in allocations.coupon_runway.
+-- archived decisions. Codes and grants are read once, grouped, however many days are told. Pace and runway as in allocations.coupon_runway.
 with days as (
     select
         as_of,
@@ -29,13 +29,14 @@ codes as (
     group by promotion, loaded_at, coalesce(expires_at, 'infinity')
 ),
 
-grants as (
+grants as materialized (
     select
         grants.promotion,
         grants.as_of,
         coalesce(codes.expires_at, 'infinity') as expires_at,
         coalesce(grants.released_at, 'infinity') as released_at,
-        redemption.ordered_at as redeemed_at
+        count(*) as grants,
+        count(redemption.ordered_at) as redeemed
     from {{ source('outbox', 'coupon_grant') }} as grants
     left join {{ source('raw', 'coupon_codes') }} as codes on codes.code = grants.code
     cross join {{ ref('rpt_clock') }} as clock
@@ -49,6 +50,8 @@ grants as (
             and grants.released_at is null
             and ({{ is_purchase('orders') }} or orders.updated_at > clock.reporting_at)
     ) as redemption
+    group by
+        grants.promotion, grants.as_of, coalesce(codes.expires_at, 'infinity'), coalesce(grants.released_at, 'infinity')
 ),
 
 unserved as (
@@ -95,12 +98,19 @@ counted as (
     left join unserved on unserved.promotion = pools.promotion and unserved.as_of = pools.as_of
     cross join lateral (
         select
-            count(*) as granted,
-            count(*) filter (where grants.released_at <= pools.ended_at) as released,
-            count(grants.redeemed_at) as redeemed,
-            count(*) filter (where grants.as_of = pools.as_of) as granted_today,
-            count(*) filter (where grants.as_of > pools.as_of - 28 and grants.as_of < pools.as_of) as recent,
-            count(*) filter (where grants.released_at > pools.ended_at and grants.expires_at > pools.clock) as held
+            coalesce(sum(grants.grants), 0)::bigint as granted,
+            coalesce(sum(grants.grants) filter (where grants.released_at <= pools.ended_at), 0)::bigint as released,
+            coalesce(sum(grants.redeemed), 0)::bigint as redeemed,
+            coalesce(sum(grants.grants) filter (where grants.as_of = pools.as_of), 0)::bigint as granted_today,
+            coalesce(
+                sum(grants.grants) filter (where grants.as_of > pools.as_of - 28 and grants.as_of < pools.as_of), 0
+            )::bigint as recent,
+            coalesce(
+                sum(grants.grants) filter (
+                    where grants.released_at > pools.ended_at and grants.expires_at > pools.clock
+                ),
+                0
+            )::bigint as held
         from grants
         where grants.promotion = pools.promotion and grants.as_of <= pools.as_of
     ) as spent
