@@ -92,6 +92,8 @@ def _winback(*arguments: str) -> None:
 
 def _fresh_warehouse() -> str:
     """The URL of the demo's database, made anew when an earlier demo left one. Anybody else's is refused."""
+    from local.sandbox import server as sandbox
+
     server = postgres.ensure()
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         row = connection.execute(
@@ -105,6 +107,7 @@ def _fresh_warehouse() -> str:
                 "WINBACK_LOCAL to an empty folder for this command. Nothing was changed."
             )
         _winback("sandbox", "stop")
+        sandbox.forget(sandbox.instance(server.url()))  # or its inbox would hold two demos, and the ledger one
         connection.execute("drop database winback with (force)")
         connection.execute("create database winback")
         connection.execute(sql.SQL("comment on database winback is {}").format(MARK))
