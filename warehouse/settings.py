@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +52,8 @@ def secret_file(path: Path, length: int = 32) -> str:
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(length))
         try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass  # another process was first: its secret counts
+            with suppress(FileExistsError):  # another process was first: its secret counts
+                os.link(draft, path)
         finally:
             draft.unlink()
     return path.read_text().strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -102,7 +103,7 @@ def message(number: int, channel: str, **changes: Any) -> Message:
     return replace(made, **changes)
 
 
-class Provider:
+class Provider(ABC):
     """How a provider is told to behave. `taken`: the message ids it took, in order; `asked`: those it was given."""
 
     channel: str
@@ -111,14 +112,14 @@ class Provider:
         self.taken: list[uuid.UUID] = []
         self.asked: list[uuid.UUID] = []
 
+    @abstractmethod
     def sender(self) -> Sender:
         """A sender that talks to this provider."""
-        raise NotImplementedError
 
+    @abstractmethod
     def behaves(self, how: str, *, bad: int | None = None) -> None:
         """`accepts`, `throttles` (7 seconds), `fails`, `hangs`, `resets`, `cuts`, `takes_and_drops`, `talks_nonsense`,
         `refuses_us`, `is_down`; `refuses` the recipient of message number `bad`."""
-        raise NotImplementedError
 
 
 class HttpProvider(Provider):
@@ -140,24 +141,24 @@ class HttpProvider(Provider):
         document["extra"] = {**document["extra"], "timeout_seconds": TIMEOUT_SECONDS, "sandbox": True, **extra}
         self._environment(connections.variable(self.conn_id), json.dumps(document))
 
+    @abstractmethod
     def connection(self, url: str) -> dict[str, Any]:
         """The Airflow connection."""
-        raise NotImplementedError
 
     def sender(self) -> Sender:
         return sender_for(self.channel, DEFINITION)
 
+    @abstractmethod
     def ids(self, request: Recorded) -> list[uuid.UUID]:
         """The messages in a request."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ok(self, request: Recorded) -> Reply:
         """Acceptance in the provider's words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def bad_request(self) -> Reply:
         """The refusal of a recipient."""
-        raise NotImplementedError
 
     def behaves(self, how: str, *, bad: int | None = None) -> None:
         if how == "is_down":

@@ -23,6 +23,7 @@ from psycopg import sql
 from local import complete_journey, loading
 from local.codes import sample_codes
 from local.complete_journey import Sample
+from local.promises import COHORTS
 from tests.integration import dbt_definition
 from tests.integration.dbt_days import begin, build
 from warehouse.errors import WinbackError
@@ -33,13 +34,6 @@ COUNTS = {
     "order_items": 1_469_307,
     "products": 92_331,
     "coupon_codes": 510,
-}
-COHORTS = {
-    date(2017, 10, 1): (9, 4, 4),
-    date(2017, 10, 2): (16, 7, 4),
-    date(2017, 10, 3): (15, 6, 2),
-    date(2017, 10, 4): (11, 6, 2),
-    date(2017, 10, 5): (15, 4, 2),
 }
 AWAY = (30, 60, 90)
 EVERYTHING = "select md5(string_agg(md5(t::text), '' order by md5(t::text))) from raw.{} t"
