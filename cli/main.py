@@ -30,7 +30,6 @@ VERBS: tuple[str, ...] = (
     "gate",
     "enqueue",
     "dispatch",
-    "release",
     "report",
     "explain",
     "preview",

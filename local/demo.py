@@ -217,7 +217,8 @@ def _show_doors(url: str) -> None:
         """,
     )
     console.print(
-        "\n[bold]Data engineer.[/] The Airflow runs (`.venv/bin/winback airflow standalone` shows their tasks):"
+        "\n[bold]Data engineer.[/] The Airflow runs"
+        " (`WINBACK_SCHEDULE=none .venv/bin/winback airflow standalone` shows their tasks):"
     )
     console.print(_as_table(_airflow_runs(url)))
     console.print("And one contact's story:")
