@@ -152,7 +152,7 @@ MUST_NOT = (
         select count(*) from (
             select from outbox.message m join raw.contacts c using (contact_id)
             where m.state in ('accepted', 'in_doubt')
-            group by lower(btrim(c.email)), m.campaign, m.step, m.episode_on having count(*) > 1
+            group by coalesce(lower(btrim(c.email)), m.contact_id), m.campaign, m.step, m.episode_on having count(*) > 1
         ) twice
         """,
     ),

@@ -121,7 +121,7 @@ def _refused(target: str, error: psycopg.OperationalError) -> WinbackError:
             "Start the server, or correct host and port in WINBACK_DATABASE_URL "
             "(`winback db start` runs the embedded one when it is unset)."
         )
-    elif f'database "{database}"' in said:
+    elif f'database "{database}" does not exist' in said:  # in another language it is told by the last branch
         what = f"The server at {shown} runs, and has no database {database!r}: {said}"
         advice = (
             "Create it (`createdb`, then `winback db migrate`), or correct the name at the end of WINBACK_DATABASE_URL."

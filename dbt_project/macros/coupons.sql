@@ -52,6 +52,18 @@ where code in (
     from {{ ref('stg_raw__orders') }} as orders
     where orders.coupon_code is not null and orders.updated_at >= {{ since }}
 )
+-- A pool that was withdrawn as a whole has no codes left to be compared with.
+or promotion in (
+    select kept.promotion
+    from {{ this }} as kept
+    where
+        kept.code is null
+        and not exists (
+            select 1
+            from {{ ref('stg_raw__coupon_codes') }} as pool
+            where pool.promotion = kept.promotion
+        )
+)
 {%- endmacro %}
 
 {# Tells a pool from another of the same size; the order of its codes does not count. #}

@@ -14,7 +14,7 @@ PROMOTION = "winback_discount10"
 def proposed(connection: psycopg.Connection[Any]) -> list[str]:
     """The codes that a build of the day proposes, one of three of the pool being enough."""
     days.begin(connection, "2017-10-01")
-    days.build("--select", "+coupon_allocations", "--indirect-selection=empty")
+    days.build("--select", "+coupon_allocations", "int_decisions", "--indirect-selection=empty")
     rows = connection.execute("select code from allocations.coupon_allocations order by code").fetchall()
     connection.commit()
     return [code for (code,) in rows]
@@ -35,3 +35,8 @@ def test_codes_that_were_exchanged_or_given_another_end_are_not_proposed_from_me
             "update raw.coupon_codes set expires_at = %s where code like '%%-1'", [days.at("2017-10-02")]
         )
         assert proposed(connection) == [f"{PROMOTION}-new-2"]
+
+        connection.execute("update raw.coupon_codes set promotion = 'another_one'")
+        assert proposed(connection) == []
+        held = connection.execute("select distinct decision, reasons[1] from cohorts.int_decisions").fetchall()
+        assert held == [("hold", "pool_dry")]
