@@ -14,8 +14,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from reports.read import Row, queries
-from warehouse.connect import Role, connect
-from warehouse.errors import WinbackError
+from warehouse.connect import NoSuchRoleError, Role, connect
 
 
 @dataclass(frozen=True)
@@ -31,10 +30,13 @@ class Known:
 
 
 def find(contact_id: str) -> Known:
-    """The person of a contact, as contacts and stop list stand now."""
+    """The person of a contact, as contacts and stop list stand now.
+
+    Raises `WinbackError` where the warehouse gives no second connection: a story without stops would pass for whole.
+    """
     try:
         connection = connect(Role.DBT)
-    except WinbackError:  # the analyst's connection stands, so it is the role
+    except NoSuchRoleError:
         return Known(
             missing="Other contacts of the same person, and stops of addresses, are not shown: this login may not act "
             f"as {Role.DBT.value}, which looks at addresses."

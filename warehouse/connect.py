@@ -33,6 +33,10 @@ MIGRATION_LOCK = 7_305_003
 """Advisory lock (transaction): one migration at a time."""
 
 
+class NoSuchRoleError(WinbackError):
+    """The server took the login, and the login may not act as the role asked for: not granted, or never made."""
+
+
 class Role(StrEnum):
     """The four roles, and the login itself (migrations only)."""
 
@@ -69,7 +73,8 @@ def without_password(url: str) -> str:
 def connect(role: Role, *, url: str | None = None, autocommit: bool = False) -> psycopg.Connection:
     """A connection that has taken on `role`, in UTC.
 
-    Raises `WinbackError` when the server cannot be reached, is too old, or lacks the role (not migrated).
+    Raises `NoSuchRoleError` where the role is missing (not migrated) or is not this login's, `Misconfigured` for a
+    server that is too old, any other `WinbackError` where no connection came about or it broke off.
     """
     target = url or database_url()
     try:
@@ -94,9 +99,15 @@ def connect(role: Role, *, url: str | None = None, autocommit: bool = False) -> 
     if role is not Role.OWNER:
         try:
             connection.execute(sql.SQL("set role {}").format(sql.Identifier(role.value)))
-        except psycopg.Error as error:
+        except psycopg.OperationalError as error:
             connection.close()
             raise WinbackError(
+                f"The warehouse at {without_password(target)} broke off: {' '.join(str(error).split())}\n"
+                "Nothing was read, changed or sent. Try again; the server's log says why."
+            ) from error
+        except psycopg.Error as error:  # there is no such role, or it is not granted
+            connection.close()
+            raise NoSuchRoleError(
                 f"The warehouse has no role {role.value} for this login ({str(error).strip()}). "
                 "Run `winback db migrate`."
             ) from error
@@ -126,12 +137,12 @@ def _refused(target: str, error: psycopg.OperationalError) -> WinbackError:
         advice = (
             "Create it (`createdb`, then `winback db migrate`), or correct the name at the end of WINBACK_DATABASE_URL."
         )
-    elif error.pgconn is not None and (error.pgconn.needs_password or error.pgconn.used_password):
+    elif "authentication failed" in said or (error.pgconn is not None and error.pgconn.needs_password):
         what = f"The server at {shown} runs, and refuses the login: {said}"
         advice = "Correct user and password in WINBACK_DATABASE_URL (percent-encode : / @ in a password)."
     else:
         what = f"The server at {shown} runs, and refuses the connection: {said}"
-        advice = "Check user, database and options in WINBACK_DATABASE_URL, and the server's pg_hba.conf and limits."
+        advice = "Check login, database and options in WINBACK_DATABASE_URL, and the server's pg_hba.conf and limits."
     return WinbackError(f"{what}\nNothing was read, changed or sent. {advice}")
 
 

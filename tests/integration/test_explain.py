@@ -298,6 +298,27 @@ def test_a_login_that_is_an_analyst_and_no_more_gets_the_rest_of_the_story_and_h
     )
 
 
+def test_a_second_connection_that_the_server_refuses_is_told_as_that_and_not_as_a_missing_role(
+    reports: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann")
+    it.decide(it.run(on(2)), on(2), "ann", "day30", "skip", "suppressed")
+    login = f"one_at_a_time_{uuid.uuid4().hex[:8]}"
+    reports.execute(
+        f"create role {login} login password 'test' connection limit 1 in role winback_analyst, winback_dbt"
+    )
+    try:
+        here = reports.info
+        monkeypatch.setenv("WINBACK_DATABASE_URL", f"postgresql://{login}:test@{here.host}:{here.port}/{here.dbname}")
+        with pytest.raises(WinbackError, match="refuses the connection: .*too many connections") as refused:
+            explain("ann")
+        assert "role winback_dbt" not in str(refused.value)
+    finally:
+        reports.execute(f"drop role {login}")
+
+
 def test_who_bought_under_another_contact_of_the_same_person_is_told_which(reports: psycopg.Connection) -> None:
     it = Scenario(reports)
     it.define(winback())
