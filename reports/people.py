@@ -16,6 +16,9 @@ from psycopg.rows import dict_row
 from reports.read import Row, queries
 from warehouse.connect import NoSuchRoleError, Role, connect
 
+NEEDED = ["handoff.recipients", "customers.int_same_person", "staging.stg_outbox__suppressions"]
+"""The relations of dbt's that are asked."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -53,7 +56,6 @@ def find(contact_id: str) -> Known:
 
 
 def _is_built(connection: psycopg.Connection) -> bool:
-    row = connection.execute(
-        "select to_regclass('handoff.recipients') is not null and to_regclass('staging.stg_raw__contacts') is not null"
-    ).fetchone()
+    query = "select bool_and(to_regclass(name) is not null) from unnest(%s::text[]) as name"
+    row = connection.execute(query, [NEEDED]).fetchone()
     return bool(row and row[0])

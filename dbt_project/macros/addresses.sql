@@ -14,6 +14,11 @@
     (btrim({{ phone }}) ~ '^\+[1-9][0-9]+$' and length(btrim({{ phone }})) between 8 and 16)
 {%- endmacro %}
 
+{# Whether an entry of the stop list is about its address alone (it is dead), not about what the person wants. #}
+{% macro is_about_address(reason) -%}
+    {{ reason }} in ('bounced', 'invalid', 'gone')
+{%- endmacro %}
+
 {% macro email_key(email) -%}
     lower(btrim({{ email }}))
 {%- endmacro %}

@@ -62,25 +62,11 @@ where bundle_hash = :bundle_hash and trigger = 'clock' and clock_kind = 'last_pu
 order by priority, campaign, position;
 
 -- name: same_person(contact_id)
--- The contacts that share an address or a phone with this one, or with one that does. Whatever is malformed links nobody: recipients has
--- no such address. Each step is a look-up in the indexes on lower(btrim(email)) and phone.
-with recursive linked as (
-    select contact_id, lower(email) as email, phone
-    from handoff.recipients
-    where contact_id = :contact_id
-    union
-    select recipients.contact_id, lower(recipients.email) as email, recipients.phone
-    from linked
-    cross join lateral (
-        select contact_id from staging.stg_raw__contacts where lower(btrim(email)) = linked.email
-        union all
-        select contact_id from staging.stg_raw__contacts where phone = linked.phone
-        offset 0
-    ) as same
-    inner join handoff.recipients as recipients on recipients.contact_id = same.contact_id
-)
-
-select distinct contact_id from linked where contact_id <> :contact_id order by contact_id;
+-- The other contacts of this one's person.
+select member_contact_id as contact_id
+from customers.int_same_person
+where contact_id = :contact_id and member_contact_id <> :contact_id
+order by member_contact_id;
 
 -- name: stops(contact_id, members)
 -- The stop list's entries on the present addresses of a person and on those that messages went to before, oldest first.
@@ -112,16 +98,18 @@ select
     suppression.reason,
     suppression.source,
     suppression.suppressed_at,
-    suppression.until,
+    suppression.suppressed_until as until,
     suppression.lifted_at,
     not bool_or(addresses.contact_id = :contact_id) as is_anothers,
     min(addresses.contact_id) as whose
 from addresses
-inner join outbox.suppression
+inner join staging.stg_outbox__suppressions as suppression
     on suppression.channel = addresses.channel and suppression.address_hash = addresses.address_hash
-where addresses.contact_id = :contact_id or suppression.reason not in ('bounced', 'invalid', 'gone')
-group by suppression.id
-order by suppression.suppressed_at, suppression.channel, suppression.id;
+where addresses.contact_id = :contact_id or not suppression.is_about_address
+group by
+    suppression.suppression_id, suppression.channel, suppression.reason, suppression.source, suppression.suppressed_at,
+    suppression.suppressed_until, suppression.lifted_at
+order by suppression.suppressed_at, suppression.channel, suppression.suppression_id;
 
 -- name: bought_at(contacts, at)^
 -- Which of these contacts placed an order at an instant.

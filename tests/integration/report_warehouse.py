@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from reports import people
 from tests.integration import report_story
 from warehouse import dbt
 
@@ -53,7 +54,8 @@ def views_database(postgres: str, template_database: str, tmp_path_factory: pyte
         work = str(tmp_path_factory.mktemp("dbt"))
         with _environment(WINBACK_DATABASE_URL=url, WINBACK_LOCAL=work, WINBACK_TARGET="prod"):
             dbt.run(
-                ["run", "--select", "path:models/reports", "recipients", "stg_raw__contacts"], progress=lambda _: None
+                ["run", "--select", "path:models/reports", *(name.partition(".")[2] for name in people.NEEDED)],
+                progress=lambda _: None,
             )
         yield urlsplit(url).path.lstrip("/")
 

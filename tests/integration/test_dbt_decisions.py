@@ -124,6 +124,15 @@ def _people(connection: Any) -> None:
         connection, "raw.web_push_subscriptions", endpoint="https://push.example.com/due", contact_id="due",
         p256dh="k", auth="a", subscribed_at=at("2016-01-01"),
     )  # fmt: skip
+    insert(
+        connection, "raw.web_push_subscriptions", endpoint="https://push.example.com/old", contact_id="due",
+        p256dh="k", auth="a", subscribed_at=at("2015-01-01"),
+    )  # fmt: skip
+    connection.execute(
+        "insert into outbox.suppression (channel, address_hash, reason, source, suppressed_at)"
+        " values ('webpush', outbox.address_hash('webpush', 'https://push.example.com/old'), 'gone', 'provider', %s)",
+        [at("2017-09-01")],
+    )
 
 
 def _afterwards(connection: Any) -> None:
@@ -245,7 +254,9 @@ def test_who_was_messaged_is_not_evaluated_again(history: dict[str, Any]) -> Non
     assert ("due", "day30") not in history["2017-10-02"]
 
 
-def test_an_open_is_followed_by_a_push_after_its_wait(history: dict[str, Any]) -> None:
+def test_an_open_is_followed_by_a_push_after_its_wait_though_another_browser_of_theirs_is_gone(
+    history: dict[str, Any],
+) -> None:
     assert history["2017-10-04"]["due", "day30_push"] == "send"
     assert history["2017-10-04"]["unknown_zone", "day30_push"] == "skip/no_reachable_channel"
 

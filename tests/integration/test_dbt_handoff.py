@@ -40,7 +40,12 @@ def handoff(postgres: str, template_database: str) -> Iterator[dict[str, Any]]:
             "nowhere": {"timezone": None},
             "texted": {"phone": "+12125550101", "consent_sms": True, "consent_sms_at": at("2016-01-01")},
             "mailed": {"phone": "+12125550102"},
-            "twin_a": {"email": "twins@example.com"},
+            "twin_a": {"email": "twins@example.com", "phone": "+12125550150"},
+            "same_phone": {"email": "n/a", "phone": "+12125550150"},
+            "same_mail": {"email": " Twins@Example.com", "phone": "+12125550151"},
+            "over_the_second": {"phone": "+12125550151"},
+            "nobodys_twin": {"email": "n/a", "phone": "not a number"},
+            "nor_this": {"email": None, "phone": "not a number"},
         }.items():
             contact(connection, contact_id, **changes)
         for contact_id, ordered_at in {
@@ -62,6 +67,11 @@ def handoff(postgres: str, template_database: str) -> Iterator[dict[str, Any]]:
                 (row["contact_id"], row["step"]): row
                 for row in reader.execute("select * from handoff.send_requests").fetchall()
             }
+        told["linked in the build"], told["linked live"] = (
+            rows(f"select contact_id, member_contact_id from customers.{model}"  # noqa: S608
+                 " where contact_id in (select contact_id from cohorts.int_candidates) order by 1, 2")
+            for model in ("int_person_members", "int_same_person")
+        )  # fmt: skip
         enqueue(connection, told["run"], accepted=False)
         yield told
 
@@ -215,6 +225,13 @@ def test_recipients_hold_well_formed_addresses_only(handoff: dict[str, Any]) -> 
         "https://push.example.com/2",
         "https://push.example.com/1",
     ]
+
+
+def test_the_build_and_the_live_view_hold_the_same_contacts_for_one_person(handoff: dict[str, Any]) -> None:
+    assert handoff["linked in the build"] == handoff["linked live"]
+    assert [member for contact_id, member in handoff["linked live"] if contact_id == "twin_a"] == [
+        "over_the_second", "same_mail", "same_phone", "twin_a",
+    ]  # fmt: skip
 
 
 def test_a_touch_counts_for_every_contact_of_the_person(handoff: dict[str, Any]) -> None:

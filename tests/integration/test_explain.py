@@ -276,6 +276,30 @@ def test_a_stop_that_came_under_another_contact_of_the_person_names_that_contact
     ]
 
 
+@pytest.mark.parametrize(
+    ("reason", "is_of_the_person"),
+    [
+        ("unsubscribed", True), ("complained", True), ("stopped", True), ("operator", True),
+        ("bounced", False), ("invalid", False), ("gone", False),
+    ],
+)  # fmt: skip
+def test_a_dead_address_is_told_of_its_own_contact_and_a_wish_of_the_whole_person(
+    reports: psycopg.Connection, reason: str, *, is_of_the_person: bool
+) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann", phone="+12125550199")
+    it.contact("ann2", phone="+12125550199")
+    it.run(on(2))
+    reports.execute(
+        "insert into outbox.suppression (channel, address_hash, reason, source, suppressed_at)"
+        " select 'email', outbox.address_hash('email', email), %s, 'provider', %s"
+        " from raw.contacts where contact_id = 'ann2'",
+        [reason, at(1, 12)],
+    )
+    assert (len(explain("ann", on(2)).stops), len(explain("ann2", on(2)).stops)) == (int(is_of_the_person), 1)
+
+
 def test_a_login_that_is_an_analyst_and_no_more_gets_the_rest_of_the_story_and_hears_what_is_missing(
     reports: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,7 @@ ledger as (
         addresses.contact_id,
         addresses.member_contact_id,
         addresses.channel,
-        suppressions.reason,
+        suppressions.is_about_address,
         suppressions.suppressed_at,
         suppressions.suppressed_until,
         suppressions.lifted_at
@@ -143,8 +143,7 @@ suppressed as (
         days.clock,
         ledger.channel,
         ledger.member_contact_id = ledger.contact_id as is_own,
-        -- A bounce is about an address, an opt-out about the person.
-        ledger.reason not in ('bounced', 'invalid') as is_opt_out
+        not ledger.is_about_address as is_opt_out
     from ledger
     inner join days on days.contact_id = ledger.contact_id
     where

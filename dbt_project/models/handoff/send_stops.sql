@@ -199,7 +199,7 @@ cross join lateral (
             offset 0
         ) as suppressions
         -- A dead address stops its own contact, an opt-out the person.
-        where addresses.is_own or suppressions.reason not in ('bounced', 'invalid')
+        where addresses.is_own or not {{ is_about_address('suppressions.reason') }}
     ),
 
     -- No from another contact of the person counts here, too, unless this one said yes later.

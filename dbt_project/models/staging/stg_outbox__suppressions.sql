@@ -5,5 +5,7 @@ select
     reason,
     suppressed_at,
     until as suppressed_until,
-    lifted_at
+    lifted_at,
+    source,
+    {{ is_about_address('reason') }} as is_about_address
 from {{ source('outbox', 'suppression') }}
