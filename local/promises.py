@@ -149,11 +149,12 @@ MUST_NOT = (
     Shown(
         "people messaged twice for one step of one episode",
         """
-        select count(*) from (
-            select from outbox.message m join raw.contacts c using (contact_id)
-            where m.state in ('accepted', 'in_doubt')
-            group by coalesce(lower(btrim(c.email)), m.contact_id), m.campaign, m.step, m.episode_on having count(*) > 1
-        ) twice
+        select count(*) from outbox.message m
+        join customers.int_same_person p using (contact_id)
+        join outbox.message again on again.contact_id = p.member_contact_id and again.id > m.id
+            and again.campaign = m.campaign and again.step = m.step
+            and abs(again.episode_on - m.episode_on) < least(again.step_days, m.step_days)
+        where m.state in ('sending', 'accepted', 'in_doubt') and again.state in ('sending', 'accepted', 'in_doubt')
         """,
     ),
     Shown(

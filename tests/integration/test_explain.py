@@ -336,7 +336,7 @@ def test_a_second_connection_that_the_server_refuses_is_told_as_that_and_not_as_
     try:
         here = reports.info
         monkeypatch.setenv("WINBACK_DATABASE_URL", f"postgresql://{login}:test@{here.host}:{here.port}/{here.dbname}")
-        with pytest.raises(WinbackError, match="refuses the connection: .*too many connections") as refused:
+        with pytest.raises(WinbackError, match=r"refuses the connection: .*too many connections") as refused:
             explain("ann")
         assert "role winback_dbt" not in str(refused.value)
     finally:
