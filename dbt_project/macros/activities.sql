@@ -168,18 +168,27 @@
     ) as earlier
 {% endmacro %}
 
-{# What is written again goes first: the days of the span, and every purchase day of the contacts whose orders changed. #}
+{# What is written again goes first: the days of the span, and every purchase day of the contacts whose orders changed. Who they are is
+   written down once, for this and for the model: a loader that commits in between would otherwise have days written that were not
+   deleted, or deleted that are not written. The hook and the model are one transaction of one connection. #}
 {% macro forget_changed_activity() %}
 {%- set span = activity_span(this) if is_incremental() else {} -%}
 {%- if span -%}
+create temporary table {{ changed_contacts() }} on commit drop as
+{{ contacts_of_changed_orders(span) }};
+
+analyze {{ changed_contacts() }};
+
 delete from {{ this }} as kept
 where
     kept.kind = 'purchase'
-    and kept.contact_id = any(array(
-        {{ contacts_of_changed_orders(span) }}
-    ));
+    and kept.contact_id = any(array(select contact_id from {{ changed_contacts() }}));
 
 delete from {{ this }} as kept
 where kept.active_on >= '{{ span.first_on }}'::date and kept.active_on <= '{{ span.last_on }}'::date
 {%- endif -%}
 {% endmacro %}
+
+{% macro changed_contacts() -%}
+contacts_with_changed_orders
+{%- endmacro %}

@@ -11,14 +11,25 @@
     )::numeric
 {%- endmacro %}
 
-{# Orders that were cancelled or moved to another contact since the last build. #}
+{# The orders that changed since the last build, written down once for the hook and the model: one that a loader moves to another contact
+   between the two would count for both. Those that were cancelled or moved go. #}
 {% macro forget_changed_purchases() %}
 {%- if is_incremental() -%}
+create temporary table {{ changed_orders() }} on commit drop as
+select *
+from {{ ref('stg_raw__orders') }} as orders
+where {{ changed_since('orders.updated_at', this, 'order_updated_at') }};
+
+analyze {{ changed_orders() }};
+
 delete from {{ this }} as purchases
-using {{ ref('stg_raw__orders') }} as orders
+using {{ changed_orders() }} as orders
 where
     purchases.order_id = orders.order_id
     and (lower(orders.status) = 'cancelled' or orders.contact_id is distinct from purchases.contact_id)
-    and {{ changed_since('orders.updated_at', this, 'order_updated_at') }}
 {%- endif -%}
 {% endmacro %}
+
+{% macro changed_orders() -%}
+orders_changed_since
+{%- endmacro %}

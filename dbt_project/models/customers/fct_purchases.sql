@@ -1,4 +1,4 @@
--- depends_on: {{ ref('int_run_days') }}
+-- depends_on: {{ ref('int_run_days') }}, {{ ref('stg_raw__orders') }}
 {{ config(
     materialized='incremental',
     incremental_strategy='delete+insert',
@@ -15,15 +15,14 @@
 
 -- Late, changed and refunded orders come in by their updated_at and are written again; cancelled ones are gone (macros/purchases.sql).
 with orders as (
-    select * from {{ ref('stg_raw__orders') }}
+    select * from {{ changed_orders() if is_incremental() else ref('stg_raw__orders') }}
 ),
 
 changed as (
     select *
     from orders
     where
-        {{ changed_since('orders.updated_at', this if is_incremental() else none, 'order_updated_at') }}
-        and orders.ordered_at < {{ run_clock() }}
+        orders.ordered_at < {{ run_clock() }}
         and {{ is_purchase('orders') }}
 ),
 

@@ -8,17 +8,11 @@
 ) }}
 
 -- Whole days at a time, from the last day that was run to the clock. Orders that came late, were cancelled, refunded or corrected come in by
--- their updated_at: the purchase days of their contacts are written again. The hook has deleted what is written here.
+-- their updated_at: the purchase days of their contacts are written again. The hook has said who they are and
+-- deleted what is written here.
 {% set built = this if is_incremental() else none %}
 {% set span = activity_span(built) %}
-with
-{% if built and span %}
-changed_contacts as materialized (
-    {{ contacts_of_changed_orders(span) }}
-),
-
-{% endif %}
-signs as (
+with signs as (
     select
         'purchase' as kind,
         orders.contact_id,
@@ -31,12 +25,12 @@ signs as (
         'purchase' as kind,
         orders.contact_id,
         orders.ordered_at as happened_at
-    from changed_contacts
+    from {{ changed_contacts() }} as changed
     cross join lateral (
         select *
         from {{ ref('stg_raw__orders') }} as placed
         where
-            placed.contact_id = changed_contacts.contact_id
+            placed.contact_id = changed.contact_id
             and placed.ordered_at < '{{ span.known_until }}'::timestamptz
             and not ({{ within('placed.ordered_at', span) }})
         offset 0
