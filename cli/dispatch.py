@@ -48,7 +48,7 @@ def register(app: typer.Typer) -> None:
         Live: one pass over what is due now. Simulated: steps the sandbox's clock through the day, up to the
         next send hour. Exits 75 when a provider could not be reached: its messages stay planned, try again later.
         """
-        from cli import context, words
+        from cli import context, raw_contract, words
         from events.intake import fold_provider_events
         from outbox import runs
         from outbox.dispatch import Dispatcher
@@ -65,7 +65,8 @@ def register(app: typer.Typer) -> None:
                     "--clock is for simulated runs only, and at least one sender's connection is no sandbox."
                 )
             dispatcher = Dispatcher(registry.sender_for, shard=part, connections=connections, progress=typer.echo)
-            fold_provider_events(desk, runs.database_now(desk) - LANDED)
+            landed = raw_contract.tables()["provider_events"]
+            fold_provider_events(desk, runs.database_now(desk) - LANDED, table=landed)
             signal.signal(signal.SIGTERM, lambda *_: dispatcher.stop())
             if not simulated:
                 done, at = dispatcher.live(), runs.database_now(desk)

@@ -94,6 +94,7 @@ def _load_sample(codes: dict[str, int]) -> dict[str, int]:
 def _load_codes(
     promotion: str, count: int | None, file: Path | None, expires_at: datetime | None, loaded_at: datetime | None
 ) -> dict[str, object]:
+    from cli import raw_contract
     from local import codes
     from outbox.runs import business_now
     from outbox.sql import ledger
@@ -123,6 +124,7 @@ def _load_codes(
             loaded_at=loaded_at,
             expires_at=expires_at,
             source=str(file or "the generated codes"),
+            pool=raw_contract.tables()["coupon_codes"],
         )
     typer.echo(f"{words.counted(added, 'code')} added to the pool of {promotion}.")
     return {"promotion": promotion, "added": added}

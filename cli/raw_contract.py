@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,8 @@ import psycopg
 from psycopg import sql
 
 from cli import words
+from warehouse import settings
+from warehouse.connect import Role
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Table:
     """The column that names a row where its key must not be shown."""
     changed_at: str = ""
     """Of a table that grows for ever: the time by which `repeated` looks at the latest rows alone."""
+    readers: Sequence[Role] = (Role.DBT,)
+    """Who reads it."""
 
 
 TABLES = (
@@ -109,6 +113,7 @@ TABLES = (
         "provider_events",
         "webhooks that came another way",
         "provider received_at headers body",
+        readers=(Role.SENDER,),
     ),
 )
 
@@ -125,22 +130,34 @@ def names(dbt_project: Path) -> Mapping[str, tuple[str, str]]:
     return {table.name: (schema, str(variables.get(f"raw_{table.name}") or table.name)) for table in TABLES}
 
 
+def tables() -> Mapping[str, tuple[str, str]]:
+    """`names` of this installation."""
+    return names(settings.read().home / "dbt_project")
+
+
 def missing(connection: psycopg.Connection, where: Mapping[str, tuple[str, str]]) -> list[str]:
     """One sentence for each table or column that is not there or may not be read, with what it is for."""
     problems = []
     for table in TABLES:
         schema, name = where[table.name]
         row = connection.execute(
-            "select c.oid, has_table_privilege(c.oid, 'select') from pg_class c"
+            "select c.oid, array(select role from unnest(%s::text[]) as role where not"
+            " (has_schema_privilege(role, n.oid, 'usage') and has_table_privilege(role, c.oid, 'select')))"
+            " from pg_class c"
             " join pg_namespace n on n.oid = c.relnamespace where n.nspname = %s and c.relname = %s",
-            [schema, name],
+            [[role.value for role in table.readers], schema, name],
         ).fetchone()
         if row is None:
-            problems.append(f"table {schema}.{name} is missing: {table.needed_for}")
+            variable = f" (so named by raw_schema and raw_{table.name} of dbt_project.yml)"
+            renamed = variable if (schema, name) != ("raw", table.name) else ""
+            problems.append(f"table {schema}.{name}{renamed} is missing: {table.needed_for}")
             continue
-        oid, readable = row
-        if not readable:
-            problems.append(f"table {schema}.{name} may not be read by winback_dbt: {table.needed_for}")
+        oid, barred = row
+        problems += [
+            f"table {schema}.{name} may not be read by {role}: {table.needed_for}. Say `grant usage on schema {schema} "
+            f"to {role}; grant select on {schema}.{name} to {role};` as its owner"
+            for role in barred
+        ]
         there = {
             column
             for (column,) in connection.execute(
@@ -159,9 +176,11 @@ def empty(connection: psycopg.Connection, where: Mapping[str, tuple[str, str]]) 
     """The tables without a row that may be empty -> what a run does without them."""
     found = {}
     for table in TABLES:
+        if not table.without:
+            continue
         query = sql.SQL("select exists (select from {})").format(sql.Identifier(*where[table.name]))
         row = connection.execute(query).fetchone()
-        if table.without and not (row and row[0]):
+        if not (row and row[0]):
             found[".".join(where[table.name])] = table.without
     return found
 

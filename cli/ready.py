@@ -93,6 +93,12 @@ def check_connections() -> None:
         connections.find(conn_id)
 
 
+def _tables() -> Mapping[str, tuple[str, str]]:
+    from cli import raw_contract
+
+    return raw_contract.tables()
+
+
 def check_tables(start: datetime) -> Mapping[str, str]:
     """The empty optional tables and what is done without them.
 
@@ -101,13 +107,14 @@ def check_tables(start: datetime) -> Mapping[str, str]:
     from cli import raw_contract
     from warehouse.connect import Role, transaction
 
-    where = _tables()
+    where = raw_contract.tables()
     with transaction(Role.DBT) as connection:
         if problems := raw_contract.missing(connection, where):
             raise WinbackError(
                 "The warehouse does not hold what a run needs. Nothing was decided and nothing was sent.\n"
                 + "".join(f"  {problem}\n" for problem in problems)
-                + "`winback db migrate` makes missing tables; docs/BRING_YOUR_DATA.md says what goes into each column."
+                + "`winback db migrate` makes tables that are missing in the schema raw; docs/BRING_YOUR_DATA.md says "
+                "what goes into each column, and what else there is to do for tables of other names."
             )
         if problems := raw_contract.repeated(connection, where, start - LATELY):
             raise WinbackError(
@@ -239,13 +246,6 @@ def _old_orders(connection: Connection, orders: tuple[str, str], needed: datetim
         f"{NEWEST_ROW.total_seconds() / 3600:.0f} hours before the day begins: load the orders, or let the loader "
         "vouch for quiet days in raw.loads."
     ]
-
-
-def _tables() -> Mapping[str, tuple[str, str]]:
-    from cli import raw_contract
-    from warehouse import settings
-
-    return raw_contract.names(settings.read().home / "dbt_project")
 
 
 def _from(query: str, table: tuple[str, str]) -> Composed:

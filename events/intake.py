@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import class_row
 
 from events.store import Call, Store
@@ -35,10 +36,11 @@ PARSERS: Mapping[str, Callable[[WebhookCall], list[Event]]] = {
 
 LANDED = """
 select provider, received_at, headers, body
-from raw.provider_events
+from {}
 where received_at >= %s
 order by received_at
 """
+TABLE = ("raw", "provider_events")
 
 
 @dataclass(frozen=True)
@@ -60,16 +62,22 @@ class _Landed:
     body: str
 
 
-def fold_provider_events(connection: psycopg.Connection, since: datetime, store: Store | None = None) -> Folded:
+def fold_provider_events(
+    connection: psycopg.Connection,
+    since: datetime,
+    store: Store | None = None,
+    *,
+    table: tuple[str, str] = TABLE,
+) -> Folded:
     """Adds the events of every row received at or after `since`, and says how many there were.
 
-    `connection` needs to read `raw.provider_events` (the sender role may). A row that cannot be read is kept as a
-    malformed call and hinders no other. Raises `psycopg.Error`.
+    `connection` needs to read `table`, schema and name (the sender role may, of the default). A row that cannot be read
+    is kept as a malformed call and hinders no other. Raises `psycopg.Error`.
     """
     kept = store or Store(size=1)
     folded = Folded()
     try:
-        for rows in _batches(connection, since):
+        for rows in _batches(connection, since, table):
             for row in rows:
                 folded = _fold(row, kept, folded)
     finally:
@@ -78,9 +86,9 @@ def fold_provider_events(connection: psycopg.Connection, since: datetime, store:
     return folded
 
 
-def _batches(connection: psycopg.Connection, since: datetime) -> Iterator[list[_Landed]]:
+def _batches(connection: psycopg.Connection, since: datetime, table: tuple[str, str]) -> Iterator[list[_Landed]]:
     with connection.transaction(), connection.cursor("landed", row_factory=class_row(_Landed)) as cursor:
-        cursor.execute(LANDED, [since])
+        cursor.execute(sql.SQL(LANDED).format(sql.Identifier(*table)), [since])
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
             yield rows
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 from local.seed import digest
 from warehouse.errors import WinbackError
@@ -108,19 +109,22 @@ def add(
     loaded_at: datetime | None = None,
     expires_at: datetime | None = None,
     source: str = "the new codes",
+    pool: tuple[str, str] = ("raw", "coupon_codes"),
 ) -> int:
     """Adds the codes to the promotion's pool and returns how many; the caller commits.
 
-    `loaded_at`: None for the database's time. Raises `WinbackError` naming a code that is in a pool already; then none
-    is added.
+    `loaded_at`: None for the database's time. `pool`: schema and name of the table. Raises `WinbackError` naming a code
+    that is in a pool already; then none is added.
     """
     connection.execute("create temporary table new_code (position integer, code text) on commit drop")
     with connection.cursor() as cursor, cursor.copy("copy new_code (position, code) from stdin") as copy:
         for position, code in enumerate(codes, start=1):
             copy.write_row((position, code))
     taken = connection.execute(
-        "select n.code, c.promotion, count(*) over () from new_code n join raw.coupon_codes c using (code)"
-        " order by n.position limit 1"
+        sql.SQL(
+            "select n.code, c.promotion, count(*) over () from new_code n join {} c using (code)"
+            " order by n.position limit 1"
+        ).format(sql.Identifier(*pool))
     ).fetchone()
     if taken:
         raise WinbackError(
@@ -128,8 +132,10 @@ def add(
             "A code belongs to one pool and one person: remove them and try again; no code was loaded."
         )
     connection.execute(
-        "insert into raw.coupon_codes (promotion, code, expires_at, loaded_at)"
-        " select %s, code, %s, coalesce(%s, clock_timestamp()) from new_code order by position",
+        sql.SQL(
+            "insert into {} (promotion, code, expires_at, loaded_at)"
+            " select %s, code, %s, coalesce(%s, clock_timestamp()) from new_code order by position"
+        ).format(sql.Identifier(*pool)),
         [promotion, expires_at, loaded_at],
     )
     connection.execute("drop table new_code")

@@ -14,8 +14,10 @@ import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
+from cli import raw_contract
 from cli import ready as verb
 from cli.main import register
+from events.intake import fold_provider_events
 from warehouse import settings
 from warehouse.connect import Role, connect
 from warehouse.errors import Misconfigured, WinbackError
@@ -223,9 +225,38 @@ def test_tables_under_other_names_are_found_through_the_dbt_variables(
     monkeypatch.setenv("WINBACK_CAMPAIGNS", str(settings.read().home / "campaigns"))
     monkeypatch.setenv("WINBACK_HOME", str(tmp_path))
     vouch(owner, START)
-    assert "table raw.sales is missing" in str(ready().exception)
+    assert "table raw.sales (so named by raw_schema and raw_orders of dbt_project.yml) is missing" in str(
+        ready().exception
+    )
     owner.execute("alter table raw.orders rename to sales")
     assert ready().exit_code == 0
+
+
+def test_a_schema_of_another_name_is_read_by_every_verb_or_said_to_be_closed_with_what_opens_it(
+    owner: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dbt_project").mkdir()
+    (tmp_path / "dbt_project" / "dbt_project.yml").write_text("name: winback\nvars:\n  raw_schema: shop\n")
+    monkeypatch.setenv("WINBACK_CAMPAIGNS", str(settings.read().home / "campaigns"))
+    monkeypatch.setenv("WINBACK_HOME", str(tmp_path))
+    vouch(owner, START)
+    owner.execute("alter schema raw rename to shop")
+    owner.execute("revoke usage on schema shop from winback_dbt, winback_sender")
+    for table, role in (("orders", "winback_dbt"), ("provider_events", "winback_sender")):
+        assert (
+            f"Say `grant usage on schema shop to {role}; grant select on shop.{table} to {role};` as its owner"
+        ) in str(ready().exception)
+    owner.execute("grant usage on schema shop to winback_dbt, winback_sender")
+    assert ready().exit_code == 0
+    loaded = CliRunner().invoke(register(), ["load", "codes", "winback_discount10", "3"])
+    assert loaded.exit_code == 0, loaded.output
+    owner.execute("insert into shop.provider_events values ('pigeon', now(), '{}', '[]')")
+    with connect(Role.SENDER) as connection:
+        fold_provider_events(connection, START, table=raw_contract.tables()["provider_events"])
+    told = owner.execute(
+        "select (select count(*) from shop.coupon_codes), (select count(*) from events.webhook_call)"
+    ).fetchone()
+    assert told == (3, 1)
 
 
 def test_a_day_that_was_enqueued_says_so(owner: psycopg.Connection) -> None:
