@@ -25,6 +25,25 @@
     )
 {%- endmacro %}
 
+{# Of a pool that this build has read, what stood for it before goes, and where it was read whole, everything that was kept of it. The pools are
+   those with two rows without a code: on most days none, and then nothing is looked through. #}
+{% macro forget_earlier_readings() -%}
+delete from {{ this }} as kept
+using (
+    select
+        promotion,
+        max(reading) as reading,
+        max(whole_reading) as whole_reading
+    from {{ this }}
+    where code is null
+    group by promotion
+    having count(*) > 1
+) as read_again
+where
+    kept.promotion = read_again.promotion
+    and kept.reading < case when kept.code is null then read_again.reading else read_again.whole_reading end
+{%- endmacro %}
+
 {# Codes that the newest runs granted, and that the newest orders used, leave int_free_codes. Where days were run out of order some stay for
    a while: whoever takes a code from there looks again. #}
 {% macro forget_used_codes() -%}
@@ -66,7 +85,7 @@ or promotion in (
 )
 {%- endmacro %}
 
-{# Tells a pool from another of the same size; the order of its codes does not count. #}
+{# Tells a pool from another of the same size; the order of its codes does not count. The checksums of two parts, xor-ed, are that of the whole. #}
 {% macro codes_checksum() -%}
     bit_xor(hash_record_extended((code, expires_at, loaded_at), 0))
 {%- endmacro %}
