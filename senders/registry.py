@@ -29,7 +29,11 @@ def sender_for(channel: str, definition: Mapping[str, Any]) -> Sender:
     """
     if channel not in VENDORS:
         raise Misconfigured(f"No sender serves the channel {channel!r}; there are {', '.join(VENDORS)}.")
-    vendor, conn_id = VENDORS[channel]
+    return build(*VENDORS[channel], definition)
+
+
+def build(vendor: str, conn_id: str, definition: Mapping[str, Any]) -> Sender:
+    """A vendor's sender, whether or not it serves its channel. Raises `Misconfigured`."""
     module = importlib.import_module(f"senders.{vendor}.send")
     sender: Sender = module.build(connections.get(conn_id), definition)
     return sender

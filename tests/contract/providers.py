@@ -6,7 +6,7 @@ import base64
 import json
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,7 +32,7 @@ from senders.contract import (
     Template,
 )
 from senders.memory.send import MemorySender, accept
-from senders.registry import sender_for
+from senders.registry import build
 from tests.contract.stub import Recorded, Reply, Stub, free_port
 from warehouse import connections
 from warehouse.errors import Misconfigured
@@ -107,6 +107,8 @@ class Provider(ABC):
     """How a provider is told to behave. `taken`: the message ids it took, in order; `asked`: those it was given."""
 
     channel: str
+    secrets: Sequence[str] = ()
+    """What the connection holds and nothing may show."""
 
     def __init__(self) -> None:
         self.taken: list[uuid.UUID] = []
@@ -125,6 +127,8 @@ class Provider(ABC):
 class HttpProvider(Provider):
     """A provider behind the stub."""
 
+    vendor: str
+    """Its folder under `senders/`. Several may serve one channel; each is asked by itself."""
     conn_id: str
 
     def __init__(self, stub: Stub, environment: Callable[[str, str], None]) -> None:
@@ -146,7 +150,7 @@ class HttpProvider(Provider):
         """The Airflow connection."""
 
     def sender(self) -> Sender:
-        return sender_for(self.channel, DEFINITION)
+        return build(self.vendor, self.conn_id, DEFINITION)
 
     @abstractmethod
     def ids(self, request: Recorded) -> list[uuid.UUID]:
@@ -195,7 +199,8 @@ class HttpProvider(Provider):
 class SendGrid(HttpProvider):
     """SendGrid's /v3/mail/send."""
 
-    channel, conn_id = EMAIL, connections.SENDGRID
+    vendor, channel, conn_id = "sendgrid", EMAIL, connections.SENDGRID
+    secrets = (API_KEY,)
 
     def connection(self, url: str) -> dict[str, Any]:
         return {"conn_type": "sendgrid", "host": f"{url}/sendgrid", "password": API_KEY, "extra": {}}
@@ -214,7 +219,8 @@ class SendGrid(HttpProvider):
 class Twilio(HttpProvider):
     """Twilio's Messages.json."""
 
-    channel, conn_id = SMS, connections.TWILIO
+    vendor, channel, conn_id = "twilio", SMS, connections.TWILIO
+    secrets = (TOKEN,)
 
     def connection(self, url: str) -> dict[str, Any]:
         extra = {"webhook_url": "https://events.example.com/events/twilio"}
@@ -235,7 +241,8 @@ class Twilio(HttpProvider):
 class WebPush(HttpProvider):
     """A push service; each message has its own endpoint, whose number names it."""
 
-    channel, conn_id = WEBPUSH, connections.WEBPUSH
+    vendor, channel, conn_id = "webpush", WEBPUSH, connections.WEBPUSH
+    secrets = (_vapid,)
     nonsense = (207, {}, b"<h1>It works!</h1>")
 
     def connection(self, url: str) -> dict[str, Any]:
@@ -289,9 +296,7 @@ class Memory(Provider):
 
 
 PROVIDERS: Mapping[str, type[HttpProvider | Memory]] = {
-    "sendgrid": SendGrid,
-    "twilio": Twilio,
-    "webpush": WebPush,
+    **{each.vendor: each for each in (SendGrid, Twilio, WebPush)},
     "memory": Memory,
 }
 

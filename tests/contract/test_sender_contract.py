@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from senders.contract import Message, Outcome, OutcomeKind
-from tests.contract.providers import API_KEY, CLOCK, NAME, TOKEN, Provider, message
+from tests.contract.providers import CLOCK, NAME, Provider, message
 from warehouse.errors import Misconfigured
 
 
@@ -159,5 +159,5 @@ def test_nothing_personal_and_no_secret_is_logged_or_shown(
     except Misconfigured as error:
         shown = repr(error)
     shown += repr(messages) + caplog.text + repr(provider.sender())
-    for secret in ("example.com", "2025550", "push.example.net", NAME, API_KEY, TOKEN):
+    for secret in ("example.com", "2025550", "push.example.net", NAME, *provider.secrets):
         assert secret.lower() not in shown.lower().replace("events.example.com", "")
