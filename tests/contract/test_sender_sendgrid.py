@@ -190,7 +190,7 @@ def test_a_step_may_name_a_dynamic_template_of_sendgrids(sendgrid: SendGrid) -> 
     definition = {**DEFINITION, "steps": [{"key": "day30", "sendgrid_template_id": "d-abc"}]}
     bare = replace(TEMPLATE, subject=None, html=None, text=None)
     messages = [replace(message(number, EMAIL), template=bare) for number in (1, 2)]
-    registry.sender_for(EMAIL, definition).send(messages)
+    registry.build("sendgrid", connections.SENDGRID, definition).send(messages)
     (request,) = (request.json() for request in sendgrid.stub.requests)
     assert request["template_id"] == "d-abc"
     assert request["personalizations"][0]["dynamic_template_data"]["first_name"] == "Zephyrine"
@@ -234,12 +234,16 @@ def test_a_wrong_connection_is_refused_before_anything_is_claimed(
 ) -> None:
     monkeypatch.setenv(connections.variable(connections.SENDGRID), connection(**document))
     with pytest.raises(Misconfigured, match=words):
-        registry.sender_for(EMAIL, DEFINITION)
+        registry.build("sendgrid", connections.SENDGRID, DEFINITION)
 
 
 def test_a_campaign_without_a_sender_is_refused(sendgrid: SendGrid) -> None:
     with pytest.raises(Misconfigured, match="reply_to"):
-        registry.sender_for(EMAIL, {**DEFINITION, "email": {"from_name": "A", "from_address": "a@example.com"}})
+        registry.build(
+            "sendgrid",
+            connections.SENDGRID,
+            {**DEFINITION, "email": {"from_name": "A", "from_address": "a@example.com"}},
+        )
 
 
 def test_an_alert_goes_to_the_team_as_plain_text(sendgrid: SendGrid, monkeypatch: pytest.MonkeyPatch) -> None:

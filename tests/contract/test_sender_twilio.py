@@ -180,9 +180,9 @@ def test_a_wrong_connection_is_refused_before_anything_is_claimed(
     monkeypatch.setenv("WINBACK_PUBLIC_URL", "https://events.example.com")
     monkeypatch.setenv(connections.variable(connections.TWILIO), json.dumps(whole))
     with pytest.raises(Misconfigured, match=words):
-        registry.sender_for(SMS, DEFINITION)
+        registry.build("twilio", connections.TWILIO, DEFINITION)
 
 
 def test_a_campaign_without_a_number_is_refused(twilio: Twilio) -> None:
     with pytest.raises(Misconfigured, match="from_number"):
-        registry.sender_for(SMS, {**DEFINITION, "sms": {}})
+        registry.build("twilio", connections.TWILIO, {**DEFINITION, "sms": {}})

@@ -169,7 +169,7 @@ def test_an_endpoint_inside_the_house_is_never_called(
     document = {"password": webpush.connection(webpush.stub.url)["password"], "extra": {"timeout_seconds": 2}}
     monkeypatch.setenv(connections.variable(connections.WEBPUSH), json.dumps(document))
     endpoint = f"https://{host}:{webpush.stub.url.rsplit(':', 1)[-1]}/s/1"
-    (outcome,) = registry.sender_for(WEBPUSH, DEFINITION).send([to(endpoint)]).values()
+    (outcome,) = registry.build("webpush", connections.WEBPUSH, DEFINITION).send([to(endpoint)]).values()
     assert (outcome.kind, outcome.error_code) == (OutcomeKind.REJECTED, "bad_endpoint")
     assert paths(webpush) == []
 
@@ -203,4 +203,4 @@ def test_a_wrong_connection_is_refused_before_anything_is_claimed(
     whole = {"password": webpush.connection(webpush.stub.url)["password"], **document}
     monkeypatch.setenv(connections.variable(connections.WEBPUSH), json.dumps(whole))
     with pytest.raises(Misconfigured, match=words):
-        registry.sender_for(WEBPUSH, DEFINITION)
+        registry.build("webpush", connections.WEBPUSH, DEFINITION)

@@ -18,7 +18,7 @@ from cli import raw_contract
 from cli import ready as verb
 from cli.main import register
 from events.intake import fold_provider_events
-from warehouse import settings
+from warehouse import connections, settings
 from warehouse.connect import Role, connect
 from warehouse.errors import Misconfigured, WinbackError
 
@@ -290,7 +290,7 @@ def test_a_campaign_file_with_a_mistake_is_named_before_the_warehouse_is_asked(
 
 
 def test_a_connection_that_cannot_be_read_is_found_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_TWILIO_DEFAULT", "{not json")
+    monkeypatch.setenv(connections.variable(connections.SENDERS[-1]), "{not json")
     assert isinstance(ready().exception, Misconfigured)
 
 

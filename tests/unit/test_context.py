@@ -20,18 +20,20 @@ def _give(monkeypatch: pytest.MonkeyPatch, **marks: bool) -> None:
 
 
 def test_a_real_provider_beside_a_sandbox_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    _give(monkeypatch, sendgrid_default=False, twilio_default=True)
-    with pytest.raises(Misconfigured, match="twilio_default is marked as a sandbox and sendgrid_default is not"):
+    real, sandboxed, *_ = connections.SENDERS
+    _give(monkeypatch, **{real: False, sandboxed: True})
+    with pytest.raises(Misconfigured, match=f"{sandboxed} is marked as a sandbox and {real} is not"):
         context.use_senders()
 
 
 def test_with_one_real_provider_the_others_are_not_replaced_by_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
-    _give(monkeypatch, sendgrid_default=False)
+    real, other, *_ = connections.SENDERS
+    _give(monkeypatch, **{real: False})
     assert context.use_senders() is False
-    assert connections.find(connections.TWILIO) is None
+    assert connections.find(other) is None
     assert connections.find(connections.ALERTS) is None
 
 
 def test_all_marked_as_sandboxes_is_a_simulation(monkeypatch: pytest.MonkeyPatch) -> None:
-    _give(monkeypatch, sendgrid_default=True, twilio_default=True, webpush_default=True, alerts=True)
+    _give(monkeypatch, **dict.fromkeys((*connections.SENDERS, connections.ALERTS), True))
     assert context.use_senders() is True
