@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from tests.integration import dbt_definition
 from tests.integration.dbt_days import (
@@ -284,6 +286,18 @@ def test_the_ledger_of_decisions_keeps_every_day_and_a_full_refresh_loses_nothin
     build("--full-refresh")
     for query, then in zip(kept, before, strict=True):
         assert rows(query) == then, query
+
+
+@pytest.mark.parametrize("role", [Role.OWNER, Role.DBT])
+@pytest.mark.parametrize("table", ["consents", "order_statuses"])
+@pytest.mark.parametrize("how", ["delete from {}", "truncate {}"])
+def test_nobody_can_empty_the_history(history: dict[str, Any], how: str, table: str, role: Role) -> None:
+    statement = sql.SQL(how).format(sql.Identifier("history", table))  # type: ignore[arg-type]
+    with (
+        connect(role) as connection,
+        pytest.raises(psycopg.errors.RestrictViolation, match=f"history.{table} is history: nothing is deleted"),
+    ):
+        connection.execute(statement)
 
 
 def test_days_run_again_or_out_of_order_message_nobody_twice(history: dict[str, Any]) -> None:
