@@ -46,7 +46,8 @@ def register(app: typer.Typer) -> None:
         """Send what is due, once, whichever run planned it; the ledger lets no message out twice.
 
         Live: one pass over what is due now. Simulated: steps the sandbox's clock through the day, up to the
-        next send hour. Exits 75 when a provider could not be reached: its messages stay planned, try again later.
+        next send hour. Exits 75 when a provider could not be reached: its messages stay planned, try again later. Until
+        their next try is due it is not asked again: exit 0, and a line says what waits, since when and until when.
         """
         from cli import context, raw_contract, words
         from events.intake import fold_provider_events
@@ -84,10 +85,12 @@ def register(app: typer.Typer) -> None:
             )
         if done is not None:
             typer.echo(words.sent(done.sent_now, done.totals))
+            for waiting in done.put_off.values():
+                typer.echo(str(waiting))
         context.result({**_summary(done), "run_id": day.run_id if day else None, "messages": states, "notices": told})
         if dispatcher.shared.stopping.is_set():
             raise typer.Exit(STOPPED)
-        _complain(done)
+        complain(done)
 
 
 def parse_shard(text: str) -> Shard:
@@ -142,36 +145,39 @@ def _send_notices(desk: psycopg.Connection, at: datetime) -> Mapping[str, int]:
 
 def _summary(done: Dispatched | None) -> dict[str, Any]:
     if done is None:
-        return {"totals": {}, "sent_now": {}, "misconfigured": [], "unreachable": [], "stopped": []}
+        return {"totals": {}, "sent_now": {}, "misconfigured": [], "unreachable": [], "put_off": {}, "stopped": []}
     return {
         "totals": done.totals,
         "sent_now": done.sent_now,
         "misconfigured": sorted(done.misconfigured),
         "unreachable": sorted(done.unreachable),
+        "put_off": {channel: waiting.waiting for channel, waiting in done.put_off.items()},
         "stopped": sorted(done.stopped),
     }
 
 
-def _complain(done: Dispatched | None) -> None:
-    """Ends with an error when a channel or a campaign could not be served; the others were.
+def complain(done: Dispatched | None) -> None:
+    """Ends with one error that says of every channel and campaign that could not be served; the others were.
 
-    Raises `Misconfigured` where something has to be mended first, `TryLater` where a provider could not be reached.
+    Raises `Misconfigured` where something has to be mended first, `TryLater` where a provider could not be reached,
+    `WinbackError` where a campaign stopped itself.
     """
     sys.stdout.flush()
     if done is None:
         return
-    unreached = [str(each) for each in done.unreachable.values()]
-    if done.misconfigured:
-        refused = [f"{channel}: {why}" for channel, why in sorted(done.misconfigured.items())]
-        raise Misconfigured(
-            "\n".join([*refused, *unreached])
-            + "\nThe other channels were served; what waits for this one stays planned until it expires."
-        )
-    if unreached:
-        raise TryLater("\n".join([*unreached, "The other channels were served."]))
+    said = [f"{channel}: {why}" for channel, why in sorted(done.misconfigured.items())]
+    said += [str(each) for each in done.unreachable.values()]
     if done.stopped:
-        raise WinbackError(
+        said.append(
             f"{', '.join(sorted(done.stopped))} stopped: batch after batch failed. The team was told; what was "
             "not sent stays planned and is tried again by the next dispatch, what may have left is in doubt "
             "and is not."
         )
+    if done.misconfigured or done.unreachable:
+        said.append("The other channels were served; what waits stays planned until it expires.")
+    if done.misconfigured:
+        raise Misconfigured("\n".join(said))
+    if done.unreachable:
+        raise TryLater("\n".join(said))
+    if done.stopped:
+        raise WinbackError("\n".join(said))

@@ -103,6 +103,10 @@ _RESULTS: Mapping[str, Callable[[Any], str]] = {
     ),
     "misconfigured": _names("nothing was claimed for"),
     "unreachable": _names("could not be reached:"),
+    "put_off": lambda waiting: ", ".join(
+        f"{messages(count, channel)} waiting for a provider that could not be reached"
+        for channel, count in waiting.items()
+    ),
     "stopped": _names("stopped after failed batches:"),
     "notices": _states("alert", _ALERTS),
     "pages": lambda pages: "" if pages else "no page: this day has no run",

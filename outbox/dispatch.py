@@ -23,6 +23,7 @@ from outbox.claims import Group, Shard
 from outbox.lanes import SMALL_BATCH, Lane, SenderFactory, Shared
 from outbox.sql import ledger, queries
 from senders import registry
+from senders.contract import UNREACHABLE
 from warehouse.clock import Clock, shown
 
 CONNECTIONS = 4
@@ -57,6 +58,25 @@ class Unreachable:
 
 
 @dataclass(frozen=True)
+class PutOff:
+    """What a provider that could not be reached still owes, between two tries."""
+
+    channel: str
+    waiting: int
+    """Messages."""
+    since: datetime
+    """When the first of them found nobody."""
+    next_try: datetime
+
+    def __str__(self) -> str:
+        vendor, _ = registry.VENDORS.get(self.channel, (self.channel, ""))
+        return (
+            f"{self.waiting:,} {'messages wait' if self.waiting > 1 else 'message waits'} for {vendor} "
+            f"({self.channel}), unreachable since {shown(self.since)}; next try {shown(self.next_try)}."
+        )
+
+
+@dataclass(frozen=True)
 class Dispatched:
     """What one dispatch did."""
 
@@ -70,6 +90,8 @@ class Dispatched:
     """Campaigns that stopped themselves after batches that failed one after the other."""
     unreachable: Mapping[str, Unreachable]
     """Channel -> what waits there because its provider could not be reached to the end of this dispatch."""
+    put_off: Mapping[str, PutOff]
+    """Channel -> what waits there for its next try, where this dispatch is not the one to raise the alarm."""
 
 
 class Dispatcher:
@@ -198,7 +220,12 @@ class Dispatcher:
         by_channel = {channel: dict(states) for channel, states in sorted(shared.by_channel.items())}
         unreachable = {each.channel: each for each in self._unreachable(clock.now(desk), clock.mode, desk)}
         return Dispatched(
-            dict(shared.totals), by_channel, dict(shared.misconfigured), frozenset(shared.stopped), unreachable
+            dict(shared.totals),
+            by_channel,
+            dict(shared.misconfigured),
+            frozenset(shared.stopped),
+            unreachable,
+            {each.channel: each for each in _put_off(desk, clock) if each.channel not in unreachable},
         )
 
     def _unreachable(self, now: datetime, mode: str, desk: psycopg.Connection) -> Iterator[Unreachable]:
@@ -239,6 +266,11 @@ class Dispatcher:
             heart.join()
             for lane in self._lanes:
                 lane.close()
+
+
+def _put_off(desk: psycopg.Connection, clock: Clock) -> Iterator[PutOff]:
+    for row in queries.put_off(desk, unreachable=UNREACHABLE, clock=clock.now(desk), mode=clock.mode):
+        yield PutOff(row["channel"], row["messages"], row["since"], row["next_try"])
 
 
 def _in_words(totals: Counter[str]) -> str:

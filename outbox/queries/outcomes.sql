@@ -229,6 +229,20 @@ with since as (
 )
 select (select count(*) from added) as suppressed, (select count(*) from lifted) as lifted;
 
+-- name: put_off(unreachable, clock, mode)
+-- What waits for its next try because its provider could not be reached: how much by channel, since when, and when it is tried again.
+select m.channels[m.channel_no] as channel, count(*) as messages, min(tried.since) as since, min(m.not_before) as next_try
+from outbox.message m
+join outbox.run r using (run_id)
+cross join lateral (
+    select min(a.closed_at) as since
+    from outbox.attempt a
+    where a.message_id = m.id and a.channel = m.channels[m.channel_no] and a.error_code = :unreachable
+) as tried
+where m.state = 'planned' and m.reason = :unreachable and m.not_before > :clock and r.mode = :mode
+group by 1
+order by 1;
+
 -- name: states_of_run(run_id)
 -- How the messages of a run stand.
 select state, count(*) as messages from outbox.message where run_id = :run_id group by state order by state;

@@ -48,10 +48,16 @@ def test_a_provider_that_cannot_be_reached_is_told_to_the_team_once_a_day_and_no
     notices = "select kind, subject, state, body from outbox.notice"
     assert shop.rows(notices) == [("provider_unreachable", "email", "planned", words)]
 
-    again = Dispatcher(
-        down.factory
-    ).live()  # all of them are put off for a moment: nothing was tried, and nothing is new
+    assert done.put_off == {}
+
+    again = Dispatcher(down.factory).live()  # nothing is due to be tried, and nothing is new: what waits is said
     assert (again.unreachable, len(shop.rows(notices))) == ({}, 1)
+    since, next_try = shop.rows("select min(closed_at) from outbox.attempt union all"
+                                " select min(not_before) from outbox.message")  # fmt: skip
+    assert str(again.put_off["email"]) == (
+        f"15 messages wait for sendgrid (email), unreachable since {since[0]:%Y-%m-%d %H:%M} UTC; "
+        f"next try {next_try[0]:%Y-%m-%d %H:%M} UTC."
+    )
     shop.owner.execute("update outbox.message set not_before = now() - interval '1 second'")
     assert Dispatcher(down.factory).live().unreachable["email"].waiting == 15
     assert len(shop.rows(notices)) == 1
@@ -59,7 +65,7 @@ def test_a_provider_that_cannot_be_reached_is_told_to_the_team_once_a_day_and_no
     shop.owner.execute("update outbox.message set not_before = now() - interval '1 second'")
     up = Outbound()
     done = Dispatcher(up.factory).live()
-    assert (done.unreachable, states(shop), len(up.sent)) == ({}, {"accepted": 15}, 15)
+    assert (done.unreachable, done.put_off, states(shop), len(up.sent)) == ({}, {}, {"accepted": 15}, 15)
 
 
 def test_one_channel_that_cannot_be_reached_does_not_keep_the_others_from_being_served(shop: Shop) -> None:

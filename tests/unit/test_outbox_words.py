@@ -2,19 +2,21 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 import typer
 
 from campaigns.definition import Bundle, load_all
 from cli.build import aware, run_clock
-from cli.dispatch import parse_shard
+from cli.dispatch import complain, parse_shard
 from outbox.claims import Rules, Shard
+from outbox.dispatch import Dispatched, Unreachable
 from outbox.lanes import FAILED_BATCHES, REFUSED_MESSAGES, Group, Shared
 from outbox.sql import FOLDER, queries
 from senders.contract import Outcome, OutcomeKind
 from warehouse import settings
-from warehouse.errors import WinbackError
+from warehouse.errors import Misconfigured, TryLater, WinbackError
 
 NOW = datetime(2017, 10, 1, 14, tzinfo=UTC)
 GROUP = Group("winback", "email", "hash", "template")
@@ -65,6 +67,33 @@ def test_a_told_time_is_for_simulations(bundle: Bundle) -> None:
 def test_a_time_that_cannot_be_read_or_has_no_zone_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         aware(text)
+
+
+def _dispatched(**changes: Any) -> Dispatched:
+    empty = ("totals", "sent_now", "misconfigured", "unreachable", "put_off")
+    nothing: dict[str, Any] = {name: {} for name in empty}
+    return Dispatched(**{**nothing, "stopped": frozenset(), **changes})
+
+
+@pytest.mark.parametrize("worst", [Misconfigured, TryLater, WinbackError])
+def test_a_dispatch_in_trouble_says_all_of_it_and_the_worst_decides_how_it_ends(worst: type[Exception]) -> None:
+    trouble: dict[str, Any] = {"stopped": frozenset({"winback"})}
+    if worst is not WinbackError:
+        trouble["unreachable"] = {"email": Unreachable("email", "SendGrid could not be reached.", 15, NOW)}
+    if worst is Misconfigured:
+        trouble["misconfigured"] = {"sms": "no auth token"}
+    with pytest.raises(worst) as raised:
+        complain(_dispatched(**trouble))
+    said = str(raised.value)
+    assert type(raised.value) is worst
+    assert "winback stopped: batch after batch failed." in said
+    assert ("15 messages wait for it" in said) is ("unreachable" in trouble)
+    assert ("sms: no auth token" in said) is ("misconfigured" in trouble)
+
+
+def test_a_dispatch_without_trouble_complains_of_nothing() -> None:
+    complain(None)
+    complain(_dispatched())
 
 
 def test_shards_are_written_from_one() -> None:

@@ -58,6 +58,7 @@ def test_a_dispatch_that_could_send_nothing_says_why() -> None:
         ),
         ({"pages": ["/r/x.html"], "people_reached": 1, "people_came_back": 0}, "1 person reached by this run"),
         ({"unreachable": ["email"]}, "could not be reached: email"),
+        ({"put_off": {"email": 15}}, "15 e-mails waiting for a provider that could not be reached"),
         ({"pages": []}, "no page: this day has no run"),
     ],
 )
