@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, time, timedelta
 
 import psycopg
 
 from expectations.suites import Judged, Rule, fill
+from warehouse.clock import local_time
 
 TOLERANCE, SLACK = 0.2, 5
 """Orders change between the day's clock and now: a fifth more or less, and five people, are nothing to stop for."""
@@ -26,9 +27,9 @@ SHARE_FACTOR = 4
 _EXPECTED = """
 with day as (
     select
-        (:as_of::date - :days_away)::timestamp at time zone :timezone as opens_at,
-        (:as_of::date - :days_away + 1)::timestamp at time zone :timezone as closes_at,
-        :as_of::date::timestamp at time zone :timezone as day_start
+        :opens_at::timestamptz as opens_at,
+        :closes_at::timestamptz as closes_at,
+        :day_start::timestamptz as day_start
 ),
 
 bought as (
@@ -151,10 +152,15 @@ def expected(connection: psycopg.Connection, judged: Judged) -> Iterator[Expecte
         for step in judged.body["steps"]:
             if step["after_days"] is None or not step["enabled"]:
                 continue
+            bought_on = as_of - timedelta(days=step["after_days"])
+            opens_at, closes_at, day_start = (
+                local_time(day, time(), judged.body["timezone"]) for day in (bought_on, bought_on + timedelta(1), as_of)
+            )
             values = {
                 "as_of": as_of,
-                "days_away": step["after_days"],
-                "timezone": judged.body["timezone"],
+                "opens_at": opens_at,
+                "closes_at": closes_at,
+                "day_start": day_start,
                 "campaign": judged.campaign,
                 "step": step["key"],
                 "recent_days": RECENT_DAYS,

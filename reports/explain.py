@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 
 import psycopg
@@ -12,7 +12,7 @@ import psycopg
 from reports import people, read, story, words
 from reports.read import Row, queries
 from reports.render import plural
-from warehouse.clock import shown
+from warehouse.clock import local_time, shown
 from warehouse.errors import WinbackError
 
 HINDSIGHT = 6
@@ -101,7 +101,7 @@ def explain(contact_id: str, as_of: date | None = None, campaign: str | None = N
             if decisions
             else [*_why_nothing(connection, contact_id, day, run, days), *_decided_before(timeline, day)]
         )
-        start = min((row["happened_at"] for row in decisions), default=_start(connection, day, timezone))
+        start = min((row["happened_at"] for row in decisions), default=local_time(day, time(), timezone))
         clock = ask.clock(connection)["reporting_at"]
         if unlisted:
             notes = [_not_listed(contact_id, timeline), *notes]
@@ -205,13 +205,6 @@ def _zone(run: Row | None) -> str:
 
 def _due(row: Row) -> str:
     return f"{row['step']} ({words.step(row)}) falls due on {row['due_on']!s}, unless they buy before."
-
-
-def _start(connection: psycopg.Connection[Any], day: date, timezone: str) -> datetime:
-    row = connection.execute("select %s::timestamp at time zone %s as start", [day, timezone]).fetchone()
-    assert row is not None  # noqa: S101 - a bare select always answers
-    start: datetime = row["start"]
-    return start
 
 
 @dataclass(frozen=True)

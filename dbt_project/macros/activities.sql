@@ -115,9 +115,9 @@
         timezone,
         first_on::text as first_on,
         last_on::text as last_on,
-        (first_on::timestamp at time zone timezone)::text as since,
-        (first_on::timestamp at time zone timezone - interval '{{ var("lookback") }}')::text as changed_since,
-        greatest(clock, least(newest_clock, (last_on + 1)::timestamp at time zone timezone))::text as before,
+        {{ day_start('first_on', 'timezone') }}::text as since,
+        ({{ day_start('first_on', 'timezone') }} - interval '{{ var("lookback") }}')::text as changed_since,
+        greatest(clock, least(newest_clock, {{ day_start('last_on + 1', 'timezone') }}))::text as before,
         {%- if built %}
         greatest(clock, newest_clock)::text as known_until
         {%- else %}

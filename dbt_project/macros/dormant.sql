@@ -19,9 +19,9 @@ windows as (
     select
         as_of,
         as_of - {{ days }} as last_purchase_on,
-        (as_of - {{ days }})::timestamp at time zone timezone as opens_at,
-        (as_of - {{ days }} + 1)::timestamp at time zone timezone as closes_at,
-        as_of::timestamp at time zone timezone as day_start
+        {{ day_start('as_of - ' ~ days, 'timezone') }} as opens_at,
+        {{ day_start('as_of - ' ~ days ~ ' + 1', 'timezone') }} as closes_at,
+        {{ day_start('as_of', 'timezone') }} as day_start
     from days
 ),
 

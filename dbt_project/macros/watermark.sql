@@ -8,7 +8,7 @@
     {%- else -%}
     {%- set found = run_query(
         "select coalesce(least((select max(built." ~ built_updated_at ~ ") from " ~ built ~ " as built) - interval '"
-        ~ var('lookback') ~ "', (select min(coalesce(previous_as_of, as_of - 1)::timestamp at time zone timezone) from "
+        ~ var('lookback') ~ "', (select min(" ~ day_start('coalesce(previous_as_of, as_of - 1)', 'timezone') ~ ") from "
         ~ ref('int_run_days') ~ ")), '-infinity')::text"
     ) -%}
     {{ updated_at }} > '{{ found.columns[0].values()[0] }}'::timestamptz

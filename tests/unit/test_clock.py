@@ -39,3 +39,16 @@ def test_a_live_clock_is_the_databases_and_cannot_be_moved(warehouse: str) -> No
 )
 def test_wall_times_follow_the_zone_through_both_changes(day: date, at: time, utc: datetime) -> None:
     assert local_time(day, at, "America/New_York") == utc
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "utc"),
+    [
+        (date(2025, 11, 2), "America/Havana", datetime(2025, 11, 2, 4, tzinfo=UTC)),  # 00:00 comes twice
+        (date(2025, 10, 26), "Atlantic/Azores", datetime(2025, 10, 26, 0, tzinfo=UTC)),
+        (date(2025, 3, 9), "America/Havana", datetime(2025, 3, 9, 5, tzinfo=UTC)),  # 00:00 does not come, 01:00 does
+        (date(2025, 10, 26), "Asia/Beirut", datetime(2025, 10, 25, 22, tzinfo=UTC)),  # back to 23:00 of the day before
+    ],
+)
+def test_a_day_begins_at_its_first_moment(day: date, zone: str, utc: datetime) -> None:
+    assert local_time(day, time(), zone) == utc

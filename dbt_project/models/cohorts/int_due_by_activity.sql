@@ -47,7 +47,7 @@ episodes as (
     select
         started.*,
         (started_at at time zone timezone)::date as episode_on,
-        ((started_at at time zone timezone)::date + wait_days)::timestamp at time zone timezone as due_at
+        {{ day_start('(started_at at time zone timezone)::date + wait_days', 'timezone') }} as due_at
     from started
     where started_at >= opens_at and started_at < closes_at
 ),

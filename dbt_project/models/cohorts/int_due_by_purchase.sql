@@ -47,7 +47,7 @@ final as (
                 orders.contact_id = last_purchases.contact_id
                 and orders.ordered_at >= last_purchases.closes_at
                 and orders.ordered_at
-                < (last_purchases.episode_on + last_purchases.wait_days)::timestamp at time zone last_purchases.timezone
+                < {{ day_start('last_purchases.episode_on + last_purchases.wait_days', 'last_purchases.timezone') }}
                 and {{ is_purchase('orders') }}
             order by orders.ordered_at
             limit 1

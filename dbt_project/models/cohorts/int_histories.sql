@@ -27,9 +27,9 @@ due as (
         days.day_start,
         days.day_end,
         days.clock,
-        (days.as_of - 6)::timestamp at time zone days.timezone as week_start,
-        (days.as_of - steps.no_purchase_days)::timestamp at time zone days.timezone as no_purchase_since,
-        (candidates.episode_on + 1)::timestamp at time zone days.timezone as episode_ended_at
+        {{ day_start('days.as_of - 6', 'days.timezone') }} as week_start,
+        {{ day_start('days.as_of - steps.no_purchase_days', 'days.timezone') }} as no_purchase_since,
+        {{ day_start('candidates.episode_on + 1', 'days.timezone') }} as episode_ended_at
     from candidates
     inner join days
         on days.run_id = candidates.run_id and days.campaign = candidates.campaign and days.as_of = candidates.as_of

@@ -28,9 +28,9 @@ final as (
         days.timezone,
         days.as_of,
         days.first_due_on - coalesce(steps.after_days, steps.wait_days) - days.max_late_days - 1 as oldest_parent_as_of,
-        (days.first_due_on - coalesce(steps.after_days, steps.wait_days))::timestamp at time zone days.timezone as opens_at,
+        {{ day_start('days.first_due_on - coalesce(steps.after_days, steps.wait_days)', 'days.timezone') }} as opens_at,
         least(
-            (days.as_of - coalesce(steps.after_days, steps.wait_days) + 1)::timestamp at time zone days.timezone, days.clock
+            {{ day_start('days.as_of - coalesce(steps.after_days, steps.wait_days) + 1', 'days.timezone') }}, days.clock
         ) as closes_at
     from days
     inner join steps on steps.run_id = days.run_id and steps.campaign = days.campaign

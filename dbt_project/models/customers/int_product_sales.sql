@@ -62,8 +62,8 @@ days as (
     select
         sold_on,
         known_at,
-        sold_on::timestamp at time zone timezone as opens_at,
-        (sold_on + 1)::timestamp at time zone timezone as closes_at
+        {{ day_start('sold_on', 'timezone') }} as opens_at,
+        {{ day_start('sold_on + 1', 'timezone') }} as closes_at
     from wanted
     {%- if is_incremental() %}
     where

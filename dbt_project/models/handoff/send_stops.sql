@@ -16,7 +16,7 @@ from (
         messages.channels,
         steps.requires,
         definitions.body -> 'cancelled_by' as cancelled_by,
-        (messages.episode_on + 1)::timestamp at time zone (definitions.body ->> 'timezone') as episode_ended_at
+        {{ day_start('messages.episode_on + 1', "(definitions.body ->> 'timezone')") }} as episode_ended_at
     from {{ source('outbox', 'message') }} as messages
     inner join {{ source('outbox', 'definition') }} as definitions on definitions.hash = messages.definition_hash
     cross join lateral (

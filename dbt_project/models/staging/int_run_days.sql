@@ -86,8 +86,8 @@ final as (
         live_from,
         previous_as_of,
         coalesce(previous_as_of, as_of) - max_late_days as first_due_on,
-        as_of::timestamp at time zone timezone as day_start,
-        (as_of + 1)::timestamp at time zone timezone as day_end,
+        {{ day_start('as_of', 'timezone') }} as day_start,
+        {{ day_start('as_of + 1', 'timezone') }} as day_end,
         clock
     from with_previous
 )
