@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for v in python3.11 python3.12 python3.13 python3; do command -v $$v >/dev/null 2>&1 && $$v -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' 2>/dev/null && echo $$v && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+TESTS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
@@ -15,7 +16,7 @@ export DO_NOT_TRACK := 1
 
 .PHONY: help
 help: ## Show what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-13s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Winback needs Python 3.11, 3.12 or 3.13, and found none on PATH. Set PYTHON=/path/to/python3."; exit 1; }
@@ -42,7 +43,12 @@ demo: $(VENV)/.installed ## See the whole product work on a year of real purchas
 
 .PHONY: test
 test: $(VENV)/.installed-dev ## Run the whole test suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(TESTS)
+
+.PHONY: test-postgres
+test-postgres: $(VENV)/.installed-dev ## Run it on another PostgreSQL: POSTGRES_BIN=/usr/lib/postgresql/15/bin
+	@test -n "$(POSTGRES_BIN)" || { echo "Say which PostgreSQL: make test-postgres POSTGRES_BIN=/usr/lib/postgresql/15/bin (the folder with initdb and pg_ctl)."; exit 2; }
+	@$(BIN)/python -m local.another_postgres "$(POSTGRES_BIN)" $(MAKE) --no-print-directory test
 
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## Run ruff, mypy and import-linter

@@ -51,9 +51,11 @@ log_min_messages = warning
 
 @dataclass(frozen=True)
 class Server:
-    """One embedded server, running or not."""
+    """One server of ours, running or not."""
 
     folder: Path
+    programs: Path | None = None
+    """The folder with its `initdb` and `pg_ctl`; None: the wheel's."""
 
     @property
     def data(self) -> Path:
@@ -73,7 +75,11 @@ class Server:
 
     def url(self, database: str = WAREHOUSE) -> str:
         """`postgresql://...` of one of its databases, password included: not for printing."""
-        return f"postgresql://{USER}:{quote(_password())}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{USER}:{quote(self.password())}@127.0.0.1:{self.port}/{database}"
+
+    def password(self) -> str:
+        """Its own, generated at the first call and kept 0600 beside its folder."""
+        return settings.secret_file(self.folder.parent / "secrets" / "postgres.password")
 
     def is_running(self) -> bool:
         """Whether its postmaster answers `pg_ctl status`."""
@@ -85,12 +91,13 @@ def server() -> Server:
     return Server(settings.read().local / "postgres")
 
 
-def ensure() -> Server:
-    """The running server: made at the first call, started when it is down. Safe to call from many processes at once.
+def ensure(it: Server | None = None) -> Server:
+    """The running server (default: this installation's): made at the first call, started when it is down. Safe to call
+    from many processes at once.
 
     Raises `WinbackError` with the server's own last words when it does not come up.
     """
-    it = server()
+    it = it or server()
     with _lock(it):
         if not (it.data / "PG_VERSION").exists():
             _create(it)
@@ -100,9 +107,9 @@ def ensure() -> Server:
     return it
 
 
-def stop() -> bool:
-    """Stops the server; False when it was not running."""
-    it = server()
+def stop(it: Server | None = None) -> bool:
+    """Stops the server (default: this installation's); False when it was not running."""
+    it = it or server()
     if not it.folder.exists():
         return False
     with _lock(it):
@@ -110,7 +117,7 @@ def stop() -> bool:
             return False
         done = _run(it, "pg_ctl", "stop", "-D", str(it.data), "-m", "fast", "-w", "-t", str(START_SECONDS))
     if done.returncode:
-        raise WinbackError(f"The embedded server did not stop: {done.stdout.strip()}\nIts log: {it.log}")
+        raise WinbackError(f"The server under {it.folder} did not stop: {done.stdout.strip()}\nIts log: {it.log}")
     return True
 
 
@@ -138,14 +145,10 @@ def system_user() -> str | None:
     )
 
 
-def _password() -> str:
-    return settings.secret_file(settings.read().local / "secrets" / "postgres.password")
-
-
 def _create(it: Server) -> None:
     shutil.rmtree(it.data, ignore_errors=True)  # a broken-off initdb: nothing was ever in it
     with tempfile.NamedTemporaryFile("w", prefix="winback-", suffix=".pw") as password:
-        password.write(_password())
+        password.write(it.password())
         password.flush()
         if user := system_user():
             shutil.chown(password.name, user)
@@ -181,7 +184,7 @@ def _start(it: Server) -> None:
     )
     if _run(it, *command, capture=False).returncode:
         tail = it.log.read_text().splitlines()[-8:] if it.log.exists() else []
-        raise WinbackError("The embedded server did not start. Its last words:\n  " + "\n  ".join(tail))
+        raise WinbackError(f"The server under {it.folder} did not start. Its last words:\n  " + "\n  ".join(tail))
 
 
 def _create_databases(it: Server) -> None:
@@ -196,7 +199,7 @@ def _run(it: Server, program: str, *arguments: str, capture: bool = True) -> sub
     _check_reachable(it)
     user = system_user()
     return subprocess.run(
-        [str(binaries() / program), *arguments],
+        [str((it.programs or binaries()) / program), *arguments],
         user=user,
         group=pwd.getpwnam(user).pw_gid if user else None,
         extra_groups=[] if user else None,

@@ -12,29 +12,24 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from typer.testing import CliRunner
 
 from cli.main import register
 from senders import registry
 from senders.contract import Outcome
-from tests.integration.dbt_days import at, codes, contact, database, insert, order, rows
+from tests.integration.day_shop import CODES, FIRST, LEDGER, SECOND, fill
+from tests.integration.dbt_days import codes, database, rows
 from tests.integration.outbound import ACCEPT, Outbound
 from warehouse import connections
 from warehouse.connect import Role, connect
 
 pytestmark = pytest.mark.slow
 
-FIRST, SECOND = "2017-10-01", "2017-10-02"
 WINBACK = str(Path(sys.executable).with_name("winback"))
-CODES = 3
-"""In the pool of day 60 on the first day: fewer than the people who are due."""
 
-LEDGER = {
-    "messages": "select contact_id, step, episode_on, state from outbox.message order by 1, 2, 3",
-    "grants": "select code, contact_id, step, released_at from outbox.coupon_grant order by 1, 2",
-    "notices": "select kind, subject, on_day::text, state from outbox.notice order by 1, 2, 3",
+SHOWN = {
+    **LEDGER,
     "dry": "select count(*) from outbox.decision where reason = 'pool_dry' and as_of = '2017-10-01'",
     "asked": "select kind, subject from handoff.notice_requests",
     "short": "select promotion, unserved from allocations.coupon_shortfalls where unserved > 0",
@@ -61,11 +56,11 @@ def told(postgres: str, template_database: str, tmp_path_factory: pytest.TempPat
         _environment(patch, tmp_path_factory.mktemp("local"))
         patch.setattr(registry, "notifier", lambda: listen)
         patch.setattr(registry, "sender_for", out.factory)
-        _shop(connection)
+        fill(connection)
 
         def seen() -> dict[str, Any]:
             return {
-                **{name: rows(query) for name, query in LEDGER.items()},
+                **{name: rows(query) for name, query in SHOWN.items()},
                 "sent": [message.message_id for _, message in out.sent],
                 "heard": list(heard),
             }
@@ -93,32 +88,6 @@ def _environment(patch: pytest.MonkeyPatch, local: Path) -> None:
     patch.setenv("WINBACK_PUBLIC_URL", "https://links.example.com")
     patch.setenv("WINBACK_TOKEN_KEY", "test")
     patch.setenv("WINBACK_LOCAL", str(local))
-
-
-def _shop(connection: psycopg.Connection) -> None:
-    """For two days, people due on each of the three clock steps, four products to recommend, and a pool too small."""
-    for number, name in enumerate(("coffee", "milk", "bread", "apples")):
-        insert(
-            connection, "raw.products", product_id=name, name=name.capitalize(), category=f"Aisle {number}", price=2.5,
-            image_url=f"https://assets.example.com/{name}.png", product_url=f"https://shop.example.com/{name}",
-            in_stock=True, updated_at=at("2016-01-01"),
-        )  # fmt: skip
-    for step, days in {
-        "day30": ("2017-09-01", "2017-09-02"),
-        "day60": ("2017-08-02", "2017-08-03"),
-        "day90": ("2017-07-03", "2017-07-04"),
-    }.items():
-        for day in days:
-            for number in range(8):
-                contact_id = f"{step}-{day}-{number}"
-                contact(connection, contact_id)
-                order(connection, f"o-{contact_id}", contact_id, at(day))
-                insert(
-                    connection, "raw.order_items", order_id=f"o-{contact_id}", line_number=1, product_id="coffee",
-                    quantity=1, unit_price=2.5,
-                )  # fmt: skip
-    codes(connection, "winback_discount10", CODES)
-    codes(connection, "winback_discount20", 200)
 
 
 def _here(*arguments: str) -> dict[str, Any]:
@@ -179,7 +148,8 @@ def test_a_dry_pool_holds_people_and_is_told_once(told: dict[str, Any]) -> None:
 
 def test_the_same_day_again_by_its_own_holder_adds_nothing(told: dict[str, Any]) -> None:
     day, again = told["day"], told["again"]
-    for what in ("messages", "grants", "notices", "sent", "heard"):
+    assert again["build"]["run_id"] != day["build"]["run_id"], "decided anew"
+    for what in (*LEDGER, "sent", "heard"):
         assert again[what] == day[what], what
     assert (again["enqueue"]["messages"], again["enqueue"]["grants"]) == (0, 0)
 
