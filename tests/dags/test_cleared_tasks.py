@@ -35,6 +35,7 @@ def ran(
             "WINBACK_COMMAND": str(Path(sys.executable).with_name("winback")),
             "WINBACK_DATABASE_URL": url,
             "WINBACK_LOCAL": str(folder / "local"),
+            "WINBACK_CAMPAIGNS": str(day_shop.uncapped(folder / "campaigns")),
             "WINBACK_RETRIES": "0",
             "PYTHONPATH": str(HOME),
         }

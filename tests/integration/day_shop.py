@@ -3,10 +3,15 @@ three clock steps on two days, four products to recommend, and a pool too small.
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import psycopg
 
 from tests.integration.dbt_days import at, codes, contact, insert, order
 
+CAMPAIGNS = Path(__file__).resolve().parents[2] / "campaigns"
+CAPS = "caps:\n  per_day: 1\n  per_7_days: 3\n"
 FIRST, SECOND = "2017-10-01", "2017-10-02"
 CODES = 3
 """In the pool of day 60 on the first day: fewer than the people who are due."""
@@ -48,3 +53,13 @@ def fill(connection: psycopg.Connection) -> None:
         insert(connection, "raw.loads", table_name=table, complete_through=at(SECOND))
     codes(connection, "winback_discount10", CODES)
     codes(connection, "winback_discount20", 200)
+
+
+def uncapped(folder: Path) -> Path:
+    """The campaigns in `folder`, without their frequency caps: whoever was written to today would be held by those
+    alone, and a second message that nothing else prevents would never show."""
+    shutil.copytree(CAMPAIGNS, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    text = (folder / "winback.yml").read_text()
+    assert CAPS in text
+    (folder / "winback.yml").write_text(text.replace(CAPS, "caps:\n  per_day: 50\n  per_7_days: 50\n"))
+    return folder

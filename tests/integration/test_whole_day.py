@@ -7,18 +7,22 @@ import os
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
 from cli.main import register
 from senders import registry
 from senders.contract import Outcome
-from tests.integration.day_shop import CODES, FIRST, LEDGER, SECOND, fill
+from tests.integration.day_shop import CODES, FIRST, LEDGER, SECOND, fill, uncapped
 from tests.integration.dbt_days import codes, database, rows
 from tests.integration.outbound import ACCEPT, Outbound
 from warehouse import connections
@@ -38,45 +42,82 @@ SHOWN = {
 }
 
 
-@pytest.fixture(scope="module")
-def told(postgres: str, template_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """The ledger after each part: the day, the same day again, the next day by two processes at once."""
-    out, heard = Outbound(), []
+FORGETFUL = """
+alter table outbox.message enable row level security;
+create policy remembered on outbox.message to winback_sender, winback_analyst, winback_webhook using (true);
+alter table outbox.decision enable row level security;
+create policy remembered on outbox.decision to winback_sender, winback_analyst, winback_webhook using (true);
+alter table outbox.message drop constraint message_campaign_contact_id_episode_on_step_key;
+alter table outbox.message drop constraint message_episode_excl;
+drop index outbox.coupon_grant_step;
+"""
+"""Takes away what keeps a day that is run again from writing twice: dbt's memory of decisions and messages (so neither
+settled episodes nor `already_messaged`), and the keys that would refuse what it then asks for."""
 
-    def listen(title: str, body: str, notice_id: str) -> Outcome:
-        heard.append(title)
+
+@dataclass
+class World:
+    """A warehouse of its own with the small shop, and everything that left it."""
+
+    connection: psycopg.Connection
+    out: Outbound = field(default_factory=Outbound)
+    heard: list[str] = field(default_factory=list)
+
+    def listen(self, title: str, body: str, notice_id: str) -> Outcome:
+        """Takes an alert to the team."""
+        self.heard.append(title)
         return ACCEPT
 
-    with (
-        database(postgres, template_database),
-        connect(Role.OWNER) as connection,
-        pytest.MonkeyPatch.context() as patch,
-    ):
+    def run(self) -> dict[str, Any]:
+        """The first day, to its end; what the verbs answered and what there is now."""
+        answers = _chain(_here)
+        _here("dispatch", "--run", answers["build"]["run_id"])
+        return {**answers, **self.seen()}
+
+    def seen(self) -> dict[str, Any]:
+        """What lies in the ledger and what was sent."""
+        return {
+            **{name: rows(query) for name, query in SHOWN.items()},
+            "sent": [message.message_id for _, message in self.out.sent],
+            "heard": list(self.heard),
+        }
+
+
+@contextmanager
+def world(postgres: str, template: str, local: Path) -> Iterator[World]:
+    """A new one."""
+    with database(postgres, template), connect(Role.OWNER) as connection, pytest.MonkeyPatch.context() as patch:
         connection.autocommit = True
-        _environment(patch, tmp_path_factory.mktemp("local"))
-        patch.setattr(registry, "notifier", lambda: listen)
-        patch.setattr(registry, "sender_for", out.factory)
+        it = World(connection)
+        _environment(patch, local)
+        patch.setattr(registry, "notifier", lambda: it.listen)
+        patch.setattr(registry, "sender_for", it.out.factory)
         fill(connection)
+        yield it
 
-        def seen() -> dict[str, Any]:
-            return {
-                **{name: rows(query) for name, query in SHOWN.items()},
-                "sent": [message.message_id for _, message in out.sent],
-                "heard": list(heard),
-            }
 
-        found: dict[str, Any] = {}
-        for name in ("day", "again"):
-            answers = _chain(_here)
-            _here("dispatch", "--run", answers["build"]["run_id"])
-            found[name] = {**answers, **seen()}
-        codes(connection, "winback_discount10", 40, first=CODES + 1)
+@pytest.fixture(scope="module")
+def told(postgres: str, template_database: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The ledger after each part: the day, the same day again, the next day by two processes at once."""
+    with world(postgres, template_database, tmp_path_factory.mktemp("local")) as it:
+        found: dict[str, Any] = {"day": it.run(), "again": it.run()}
+        codes(it.connection, "winback_discount10", 40, first=CODES + 1)
         with ThreadPoolExecutor() as pool:
             both = [pool.submit(_chain, _there, f"holder {number}", SECOND) for number in (1, 2)]
             found["both"] = [each.result() for each in both]
         _here("dispatch", "--as-of", SECOND)
-        found["next"] = seen()
-        yield found
+        found["next"] = it.seen()
+    return found
+
+
+@pytest.fixture(scope="module")
+def forgotten(postgres: str, template_database: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The control: the same day again where nothing remembers the first time."""
+    with world(postgres, template_database, tmp_path_factory.mktemp("forgetful")) as it:
+        found = {"day": it.run()}
+        it.connection.execute(FORGETFUL)
+        found["again"] = it.run()
+    return found
 
 
 def _environment(patch: pytest.MonkeyPatch, local: Path) -> None:
@@ -88,6 +129,7 @@ def _environment(patch: pytest.MonkeyPatch, local: Path) -> None:
     patch.setenv("WINBACK_PUBLIC_URL", "https://links.example.com")
     patch.setenv("WINBACK_TOKEN_KEY", "test")
     patch.setenv("WINBACK_LOCAL", str(local))
+    patch.setenv("WINBACK_CAMPAIGNS", str(uncapped(local / "campaigns")))
 
 
 def _here(*arguments: str) -> dict[str, Any]:
@@ -125,6 +167,11 @@ def _chain(winback: Any, holder: str = "holder", day: str = FIRST) -> dict[str, 
     }
 
 
+def _episode(message: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Contact, step and the day the clock started."""
+    return message[:3]
+
+
 def test_a_day_goes_from_the_build_to_the_recipients(told: dict[str, Any]) -> None:
     day = told["day"]
     assert day["gate"]["held"] == []
@@ -154,6 +201,15 @@ def test_the_same_day_again_by_its_own_holder_adds_nothing(told: dict[str, Any])
     assert (again["enqueue"]["messages"], again["enqueue"]["grants"]) == (0, 0)
 
 
+def test_without_a_memory_the_same_day_again_writes_to_everybody_twice(forgotten: dict[str, Any]) -> None:
+    day, again = forgotten["day"], forgotten["again"]
+    first, second = (Counter(_episode(message) for message in run["messages"]) for run in (day, again))
+    twice = {episode for episode, messages in second.items() if messages == 2}
+    assert twice == {episode for episode in first if episode[1] != "day60"}, "the pool of day 60 has no code left"
+    assert len(again["sent"]) == len(day["sent"]) + len(twice)
+    assert len(again["grants"]) > len(day["grants"])
+
+
 def test_enqueue_asked_again_answers_the_same(told: dict[str, Any]) -> None:
     for chain in (told["day"], told["again"], *told["both"]):
         assert chain["cleared"] == chain["enqueue"]
@@ -161,7 +217,7 @@ def test_enqueue_asked_again_answers_the_same(told: dict[str, Any]) -> None:
 
 def test_two_processes_at_once_leave_one_message_an_episode_and_one_grant_a_code(told: dict[str, Any]) -> None:
     new = told["next"]
-    episodes = [(contact_id, step, episode_on) for contact_id, step, episode_on, _ in new["messages"]]
+    episodes = [_episode(message) for message in new["messages"]]
     assert len(episodes) == len(set(episodes))
     granted = [code for code, *_ in new["grants"]]
     assert len(granted) == len(set(granted))
