@@ -31,7 +31,9 @@ class Table:
     named_by: str = ""
     """The column that names a row where its key must not be shown."""
     changed_at: str = ""
-    """Of a table that grows for ever: the time by which `repeated` looks at the latest rows alone."""
+    """The time by which `repeated` looks at the latest rows alone."""
+    found_by: str = ""
+    """Of a table that grows for ever: the column by which a row's namesakes are looked up, one by one."""
     readers: Sequence[Role] = (Role.DBT,)
     """Who reads it."""
 
@@ -44,6 +46,7 @@ TABLES = (
         " consent_email_source consent_email_text_version consent_sms consent_sms_at consent_sms_source"
         " consent_sms_text_version created_at updated_at",
         key="contact_id",
+        changed_at="updated_at",
     ),
     Table(
         "orders",
@@ -51,6 +54,7 @@ TABLES = (
         "order_id contact_id ordered_at status total refunded_total currency coupon_code updated_at",
         key="order_id",
         changed_at="updated_at",
+        found_by="contact_id",
     ),
     Table(
         "coupon_codes",
@@ -58,6 +62,7 @@ TABLES = (
         "promotion code expires_at loaded_at",
         "steps that promise a code are held",
         key="code",
+        changed_at="loaded_at",
     ),
     Table(
         "order_items",
@@ -79,6 +84,7 @@ TABLES = (
         "nobody can be reached by web push",
         key="endpoint",
         named_by="contact_id",  # who knows an endpoint can send to it
+        changed_at="subscribed_at",
     ),
     Table(
         "site_visits",
@@ -87,6 +93,7 @@ TABLES = (
         "visits do not count as activity",
         key="visit_id",
         changed_at="visited_at",
+        found_by="contact_id",
     ),
     Table(
         "engagements",
@@ -95,6 +102,7 @@ TABLES = (
         "only opens and clicks of Winback's own messages count",
         key="engagement_id",
         changed_at="occurred_at",
+        found_by="contact_id",
     ),
     Table(
         "campaign_sends",
@@ -185,26 +193,33 @@ def empty(connection: psycopg.Connection, where: Mapping[str, tuple[str, str]]) 
     return found
 
 
-def repeated(connection: psycopg.Connection, where: Mapping[str, tuple[str, str]], since: datetime) -> list[str]:
+def repeated(
+    connection: psycopg.Connection, where: Mapping[str, tuple[str, str]], lately: datetime, since: datetime | None
+) -> list[str]:
     """One sentence for each table in which a key is there more than once, with one such key and what to do.
 
-    A table whose key has a unique index is not read. Of one that grows for ever, only what changed from `since` on is
-    compared, with the other rows of the same contact.
+    A table whose key has a unique index is not read. Of one that grows for ever, only what changed from `lately` on is
+    compared, with the other rows of the same contact; of any other that says when a row changed, what did so from
+    `since` on, with all its rows (None: no run has looked at it before, and all is).
     """
     problems = []
     for table in TABLES:
         schema, name = where[table.name]
         if not table.key or _is_unique(connection, schema, name, table.key):
             continue
-        row = connection.execute(
-            sql.SQL(_REPEATED_LATELY if table.changed_at else _REPEATED).format(
-                table=sql.Identifier(schema, name),
-                key=sql.Identifier(table.key),
-                named=sql.Identifier(table.named_by or table.key),
-                changed_at=sql.Identifier(table.changed_at or table.key),
-            ),
-            [since] if table.changed_at else [],
-        ).fetchone()
+        parts = {
+            "table": sql.Identifier(schema, name),
+            "key": sql.Identifier(table.key),
+            "named": sql.Identifier(table.named_by or table.key),
+            "changed_at": sql.Identifier(table.changed_at or table.key),
+            "found_by": sql.Identifier(table.found_by or table.key),
+        }
+        query, values = _REPEATED, {}
+        if table.found_by:
+            query, values = _REPEATED_LATELY, {"since": lately}
+        elif table.changed_at and since and _has_times(connection, parts):
+            query, values = _REPEATED_SINCE, {"since": since}
+        row = connection.execute(sql.SQL(query).format(**parts), values).fetchone()
         if row is None:
             continue
         value, times, others = row
@@ -218,15 +233,36 @@ def repeated(connection: psycopg.Connection, where: Mapping[str, tuple[str, str]
 
 
 _REPEATED = """
-    select min({named}), count(*), count(*) over () - 1
+    select min({named}::text), count(*), count(*) over () - 1
     from {table} where {key} is not null group by {key} having count(*) > 1 order by {key} limit 1
 """
-_REPEATED_LATELY = """
-    select min({named}), count(*), count(*) over () - 1
-    from {table}
-    where (contact_id, {key}) in (select contact_id, {key} from {table} where {changed_at} >= %s)
+_REPEATED_SINCE = """
+    select min({named}::text), count(*), count(*) over () - 1
+    from {table} where {key} in (select {key} from {table} where {changed_at} >= %(since)s)
     group by {key} having count(*) > 1 order by {key} limit 1
 """
+# `offset 0`: by the index on contacts, one look-up a row, and never a join with the whole table.
+_REPEATED_LATELY = """
+    select namesakes.name, namesakes.times, count(*) over () - 1
+    from (
+        select distinct {found_by}, {key} from {table} where {changed_at} >= %(since)s and {key} is not null
+    ) as latest
+    cross join lateral (
+        select min(listed.{named}::text) as name, count(*) as times
+        from {table} as listed
+        where listed.{found_by} = latest.{found_by} and listed.{key} = latest.{key}
+        offset 0
+    ) as namesakes
+    where namesakes.times > 1
+    order by latest.{key} limit 1
+"""
+
+
+def _has_times(connection: psycopg.Connection, parts: Mapping[str, sql.Identifier]) -> bool:
+    """Whether every row of the table says when it changed: one that does not would never be looked at again."""
+    query = sql.SQL("select not exists (select from {table} where {changed_at} is null)").format(**parts)
+    row = connection.execute(query).fetchone()
+    return bool(row and row[0])
 
 
 def _is_unique(connection: psycopg.Connection, schema: str, name: str, key: str) -> bool:

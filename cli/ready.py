@@ -116,13 +116,19 @@ def check_tables(start: datetime) -> Mapping[str, str]:
                 + "`winback db migrate` makes tables that are missing in the schema raw; docs/BRING_YOUR_DATA.md says "
                 "what goes into each column, and what else there is to do for tables of other names."
             )
-        if problems := raw_contract.repeated(connection, where, start - LATELY):
+        if problems := raw_contract.repeated(connection, where, start - LATELY, _last_run(connection, start)):
             raise WinbackError(
                 "Rows of the warehouse cannot be told apart. Nothing was decided and nothing was sent.\n"
                 + "".join(f"  {problem}\n" for problem in problems)
                 + "docs/BRING_YOUR_DATA.md says what a row of each table is."
             )
         return raw_contract.empty(connection, where)
+
+
+def _last_run(connection: Connection, start: datetime) -> datetime | None:
+    """From when on rows may be new to every run: `LATELY` before the last one's clock. None before the first run."""
+    clock_of_last = _one(connection, "select max(clock) from outbox.run where state = 'enqueued' and clock < %s", start)
+    return clock_of_last - LATELY if clock_of_last else None
 
 
 def check_day(day: date, start: datetime) -> bool:
@@ -196,7 +202,8 @@ def unknown_contacts(start: datetime) -> Strangers | None:
 
     where = _tables()
     query = sql.SQL(
-        "select count(distinct contact_id), min(contact_id), (array_agg(order_id order by contact_id, order_id))[1]"
+        "select count(distinct contact_id), min(contact_id::text),"
+        " (array_agg(order_id::text order by contact_id::text, order_id))[1]"
         " from {orders} o where updated_at >= %s and updated_at < %s"
         " and not exists (select from {people} c where c.contact_id = o.contact_id)"
     ).format(orders=sql.Identifier(*where["orders"]), people=sql.Identifier(*where["contacts"]))

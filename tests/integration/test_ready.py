@@ -180,6 +180,49 @@ def test_an_order_written_anew_beside_its_old_row_is_found_and_an_old_mistake_co
     assert "raw.orders: the order_id 'o1' is there 2 times. One row is expected for each order_id" in error
 
 
+def test_after_a_run_only_codes_that_were_loaded_since_are_compared(owner: psycopg.Connection) -> None:
+    vouch(owner, START)
+    unkeyed(owner, "coupon_codes")
+    insert = "insert into raw.coupon_codes (promotion, code, loaded_at) values ('p10', %s, %s)"
+    for days in (60, 50):  # two rows of long ago with one key
+        owner.execute(insert, ["OLD", START - timedelta(days=days)])
+    owner.execute(insert, ["NEW", START - timedelta(days=60)])
+    assert "the code 'OLD' is there 2 times" in str(ready().exception)
+    owner.execute("insert into outbox.definition (hash, kind, body) values ('h', 'bundle', '{}')")
+    owner.execute(
+        "insert into outbox.run (run_id, mode, clock, target, holder, definition_hash, state, lease_until)"
+        " values (gen_random_uuid(), 'live', %s, 'prod', 'test', 'h', 'building', now())",
+        [START - timedelta(days=1)],
+    )
+    for state in ("built", "validated", "enqueued"):
+        owner.execute("update outbox.run set state = %s", [state])
+    assert ready().exit_code == 0
+    owner.execute(insert, ["NEW", START - timedelta(hours=2)])
+    assert "the code 'NEW' is there 2 times. One row" in str(ready().exception)
+
+
+def test_keys_may_be_uuids(owner: psycopg.Connection) -> None:
+    vouch(owner, START)
+    key = "11111111-1111-1111-1111-111111111111"
+    for table, column in (
+        ("contacts", "contact_id"),
+        ("orders", "contact_id"),
+        ("orders", "order_id"),
+        ("coupon_codes", "code"),
+    ):
+        owner.execute(f"alter table raw.{table} drop constraint if exists {table}_pkey")
+        owner.execute(f"alter table raw.{table} alter column {column} type uuid using {column}::uuid")
+    owner.execute(
+        "insert into raw.orders (order_id, contact_id, ordered_at, status, total, currency, updated_at)"
+        " values (%s, %s, %s, 'completed', 1, 'USD', %s)",
+        [key, key, START - timedelta(days=2), START - timedelta(days=2)],
+    )
+    assert f"1 contact, '{key}' (order '{key}'), has some" in ready().stdout
+    for _ in range(2):
+        owner.execute("insert into raw.coupon_codes (promotion, code) values ('p10', %s)", [key])
+    assert f"the code '{key}' is there 2 times" in str(ready().exception)
+
+
 def test_a_repeated_browser_is_named_by_its_contact_and_not_by_its_address(owner: psycopg.Connection) -> None:
     vouch(owner, START)
     unkeyed(owner, "web_push_subscriptions")
