@@ -57,7 +57,8 @@
     where kept_scd_id is not null
 {%- endmacro %}
 
-{# The same for what follows: with statistics on the staged rows, the history is met by its index. #}
+{# The same for what follows: with statistics on the staged rows, the history is met by the index on its key. dbt meets it by dbt_scd_id alone,
+   a hash: an index on that is written all over at every run, so that each row costs more the longer the history is. #}
 {% macro postgres__snapshot_merge_sql(target, source, insert_cols) -%}
     analyze {{ source }};
 
@@ -66,6 +67,7 @@
     from {{ source }} as changed
     where
         changed.dbt_change_type = 'update'
+        and changed.dbt_unique_key = {{ target }}.{{ config.get('unique_key') }}
         and changed.dbt_scd_id = {{ target }}.dbt_scd_id
         and {{ target }}.dbt_valid_to is null;
 

@@ -5,7 +5,6 @@
     updated_at='updated_at',
     indexes=[
         {'columns': ['order_id', 'dbt_valid_from']},
-        {'columns': ['dbt_scd_id']},
         {'columns': ['updated_at']},
     ],
 ) }}
