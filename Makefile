@@ -61,6 +61,10 @@ lint: $(VENV)/.installed-dev ## Run ruff, mypy and import-linter
 bench: $(VENV)/.installed-dev ## Measure, against a peer and against a limit
 	@$(BIN)/python -m bench
 
+.PHONY: faults
+faults: $(VENV)/.installed-dev ## Break delivery on purpose, beside a control that sends twice (20 minutes; ONLY=name, SEEDS=n, QUICK=1)
+	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(QUICK),--quick)
+
 .PHONY: pins
 pins: ## Compile requirements.txt from requirements.in (needs uv)
 	uv pip compile --universal --python-version 3.11 --quiet --custom-compile-command "make pins" requirements.in -o requirements.txt

@@ -1,0 +1,56 @@
+"""`python -m tests.faults [--only NAME] [--seeds N] [--quick]`: what `make faults` runs.
+
+Starts a server of its own under `.local/faults`, plays every experiment, prints a table, writes `.local/faults.json`.
+Exits 1 when anything that has to be zero is not, or when the control shows nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+from local import postgres
+from tests.faults import table
+from tests.faults.database import Arena
+from tests.faults.experiments import EXPERIMENTS
+from tests.faults.rounds import run
+from warehouse import settings
+
+
+def main() -> int:
+    """Plays what was asked for; 0 when everything held."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Break delivery, and count.")
+    names = [experiment.name for experiment in EXPERIMENTS]
+    parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--seeds", type=int, help="rounds of each experiment, in place of its own number")
+    parser.add_argument("--quick", action="store_true", help="one small round of each: what `make test` runs")
+    asked = parser.parse_args()
+    if asked.seeds is not None and asked.seeds < 1:
+        parser.error(f"--seeds is {asked.seeds}; it counts rounds, from 1")
+    report = settings.read().local / "faults.json"
+    os.environ["WINBACK_LOCAL"] = str(settings.read().local / "faults")
+    os.environ.pop("WINBACK_DATABASE_URL", None)
+    arena = Arena(postgres.ensure().url("postgres"))
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        sys.stderr.write(f"{time.monotonic() - began:5.0f} s  {line}\n")
+        sys.stderr.flush()
+
+    try:
+        chosen = [experiment for experiment in EXPERIMENTS if not asked.only or experiment.name in asked.only]
+        results = run(arena, chosen, quick=asked.quick, seeds=asked.seeds, progress=say)
+    finally:
+        arena.close()
+        postgres.stop()
+    whole = not (asked.only or asked.quick or asked.seeds)
+    complaints = table.complaints(results, whole=whole)
+    table.show(results, complaints, seconds=time.monotonic() - began)
+    table.write(report, results, complaints)
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""Experiments on the way from claim to outcome: killed, stopped, or left without an answer by the provider."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from functools import partial
+
+from tests.faults import points
+from tests.faults.crew import LEASE
+from tests.faults.rounds import Experiment, Round
+
+
+def _killed_at(*moments: points.Point, times: tuple[int, int]) -> Callable[[Round], None]:
+    """A worker killed at each of the moments in turn, so many times; then others go on."""
+
+    def play(it: Round) -> None:
+        for number in range(it.some(*times)):
+            moments[number % len(moments)](it.crew)
+        it.crew.finish()
+
+    return play
+
+
+def _without_an_answer(it: Round) -> None:
+    """A provider that takes a message and cuts the line, says nothing, or answers 500; or does so without taking it."""
+    it.sandbox.set_faults(
+        {"kind": "drop", "accepted": True, "probability": 0.2},
+        {"kind": "hang", "accepted": True, "seconds": 4, "probability": 0.05},
+        {"kind": "error", "accepted": True, "probability": 0.1},
+        {"kind": "error", "accepted": False, "probability": 0.05},
+        {"kind": "nonsense", "accepted": True, "probability": 0.05},
+        seed=it.dice.randrange(1_000_000),
+    )
+    it.crew.finish()
+
+
+def _throttled(it: Round) -> None:
+    """Three requests of four are refused with 429 and Retry-After."""
+    it.sandbox.set_faults(
+        {"kind": "throttle", "probability": 0.75, "retry_after": 1}, seed=it.dice.randrange(1_000_000)
+    )
+    it.crew.finish(workers=1)
+
+
+def _bad_recipient(it: Round) -> None:
+    """One address of all is refused, with its whole batch."""
+    number = it.dice.randrange(1, it.people + 1)
+    it.crew.batch = 100
+    it.sandbox.set_faults({"kind": "bad_recipient", "channel": "email", "pattern": f"^c{number:05}@"})
+    it.crew.finish()
+    if it.ours:
+        states = dict(it.shop.rows("select state, count(*) from outbox.message group by state"))
+        assert states == {"accepted": it.people - 1, "rejected": 1}, states
+
+
+def _stopped_past_its_lease(it: Round) -> None:
+    """A worker is stopped with batches in hand, another sweeps and goes on, the first one wakes up and goes on."""
+    it.crew.batch = 5  # a claim of 20 goes out in four requests: it is stopped between them
+    for _ in range(it.some(3, 1)):
+        before = it.crew.receipts()
+        it.sandbox.set_faults({"kind": "hang", "accepted": True, "seconds": LEASE + 3, "next": it.crew.lanes})
+        sleeper = it.crew.start()
+        it.crew.until("something was sent", partial(_more_receipts, it, before))
+        sleeper.send_signal(signal.SIGSTOP)
+        time.sleep(LEASE + 0.5)
+        it.sandbox.set_faults()
+        other = it.crew.start()
+        it.crew.until("another has gone on", partial(_ended, other), 60)
+        sleeper.send_signal(signal.SIGCONT)
+        it.crew.until("the first one ends, too", partial(_ended, sleeper), 60)
+    it.crew.finish()
+
+
+def _more_receipts(it: Round, before: int) -> bool:
+    return it.crew.receipts() > before
+
+
+def _ended(worker: subprocess.Popen[bytes]) -> bool:
+    return worker.poll() is not None
+
+
+def _racing(it: Round) -> None:
+    """Tasks of the same day, retried and cleared tasks among them: many dispatches at once, some ended by SIGTERM."""
+    it.sandbox.set_faults({"kind": "latency", "seconds": 0.05})
+    it.crew.start(it.some(4, 3))
+    for _ in range(it.some(4, 2)):
+        time.sleep(it.dice.uniform(0.7, 1.6))
+        if it.crew.reap():
+            it.crew.live[0].terminate()
+        it.crew.start()
+    it.crew.finish(workers=3)
+
+
+def _at_random(it: Round) -> None:
+    """Workers killed at random moments, through a provider that misbehaves in every way it knows."""
+    it.sandbox.set_faults(
+        {"kind": "latency", "seconds": 0.15},
+        {"kind": "drop", "accepted": True, "probability": 0.06},
+        {"kind": "hang", "accepted": True, "seconds": 4, "probability": 0.02},
+        {"kind": "error", "accepted": True, "probability": 0.04},
+        {"kind": "error", "accepted": False, "probability": 0.04},
+        {"kind": "throttle", "probability": 0.05, "retry_after": 1},
+        seed=it.dice.randrange(1_000_000),
+    )
+    kills = it.some(25, 4)
+    while it.crew.kills < kills and it.crew.unfinished():
+        it.crew.reap()
+        while len(it.crew.live) < 3:
+            it.crew.start()
+        time.sleep(it.dice.uniform(0.1, 0.9))
+        if it.crew.reap():
+            it.crew.kill(it.crew.live[0])
+    it.crew.finish(workers=3)
+
+
+EXPERIMENTS = (
+    Experiment(
+        "claim-uncommitted", "killed before the claim commits",
+        _killed_at(points.before_the_claim_commits, times=(4, 1)), doubt=False,
+    ),
+    Experiment(
+        "attempt-uncalled", "killed between attempt and call",
+        _killed_at(points.between_attempt_and_call, times=(4, 1)),
+    ),
+    Experiment(
+        "accepted-unrecorded", "killed after acceptance, before the commit",
+        _killed_at(points.after_acceptance_before_commit, points.with_the_answer_in_hand, times=(4, 2)), shows=True,
+    ),
+    Experiment("no-answer", "accepted, then drop, hang, 500 or nonsense", _without_an_answer, shows=True),
+    Experiment("throttled", "a storm of 429", _throttled, doubt=False),
+    Experiment(
+        "bad-recipient", "one bad recipient in 1,000", _bad_recipient, people=(1000, 200), doubt=False,
+        excused=frozenset({"http_400"}),
+    ),
+    Experiment(
+        "stopped", "stopped past the lease, swept, resumed", _stopped_past_its_lease, people=(300, 80), shows=True
+    ),
+    Experiment("racing", "tasks retried and cleared, all at once", _racing, people=(1500, 300), doubt=False),
+    Experiment("at-random", "killed at random, every fault at once", _at_random, people=(1500, 300), shows=True),
+)  # fmt: skip

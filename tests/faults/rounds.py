@@ -1,0 +1,173 @@
+"""A round: one experiment, one contestant, one seed, with a database and a sandbox of its own."""
+
+from __future__ import annotations
+
+import logging
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.sandbox.server import Handle, Sandbox
+from tests.faults import shop as shops
+from tests.faults.crew import Contestant, Crew, crew
+from tests.faults.database import Arena, warehouse
+from tests.faults.judge import Verdict, judge
+from tests.integration.handoff_stub import Shop
+
+
+@dataclass
+class Round:
+    """What an experiment works with."""
+
+    url: str
+    shop: Shop
+    sandbox: Handle
+    crew: Crew
+    people: int
+    quick: bool
+    dice: random.Random
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is our turn, not the control's."""
+        return self.crew.contestant == "ours"
+
+    def some(self, full: int, quick: int) -> int:
+        """A count for the full run, or for the short one."""
+        return quick if self.quick else full
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One way of breaking delivery, played with many seeds."""
+
+    name: str
+    what: str
+    """What is broken, in a line for the table."""
+    play: Callable[[Round], None]
+    """Breaks it, and brings the round to its end."""
+    people: tuple[int, int] = (400, 60)
+    """Messages of a round: in the full run, in the short one."""
+    seeds: tuple[int, int] = (4, 1)
+    control: bool = True
+    """Whether the control plays it, too."""
+    shows: bool = False
+    """Whether the control has to show duplicates here: otherwise the faults proved nothing."""
+    excused: frozenset[str] = frozenset()
+    """Reasons for which a message may rightly not be sent here."""
+    doubt: bool = True
+    """Whether messages may be in doubt at the end; False: the fault leaves no room for doubt."""
+
+    @property
+    def contestants(self) -> tuple[Contestant, ...]:
+        """Who plays it."""
+        return ("ours", "naive") if self.control else ("ours",)
+
+
+@dataclass
+class Result:
+    """What the rounds of one experiment came to, ours and the control's."""
+
+    experiment: Experiment
+    ours: dict[int, Verdict] = field(default_factory=dict)
+    """By seed."""
+    naive: dict[int, Verdict] = field(default_factory=dict)
+    seconds: float = 0.0
+    """Of all rounds; several are played at once."""
+    errors: list[str] = field(default_factory=list)
+    """Rounds that broke."""
+
+    def add(self, contestant: Contestant, seed: int, verdict: Verdict, seconds: float) -> None:
+        """Keeps the verdict of a round."""
+        (self.ours if contestant == "ours" else self.naive)[seed] = verdict
+        self.seconds += seconds
+
+    @property
+    def complaints(self) -> list[str]:
+        """Why the experiment failed; empty when it passed."""
+        found = list(self.errors)
+        for seed, verdict in sorted(self.ours.items()):
+            broken = ", ".join(f"{name} {count}" for name, count in verdict.broken.items())
+            if broken:
+                found.append(f"seed {seed}: {broken}" + "".join(f"; {note}" for note in verdict.notes))
+            if verdict.in_doubt and not self.experiment.doubt:
+                found.append(f"seed {seed}: {verdict.in_doubt} in doubt, where nothing was doubtful")
+        if self.experiment.shows and self.naive and not sum(verdict.duplicated for verdict in self.naive.values()):
+            found.append("the control shows nothing: it met these faults without one duplicate")
+        return found
+
+
+def run(
+    arena: Arena,
+    experiments: Sequence[Experiment],
+    *,
+    quick: bool,
+    seeds: int | None = None,
+    at_once: int = 4,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Result]:
+    """Plays experiments with their seeds, ours and the control's, several rounds at once: most of a round is waiting.
+
+    `seeds`: in place of each experiment's own number.
+    """
+    results = [Result(experiment) for experiment in experiments]
+
+    def one(result: Result, contestant: Contestant, seed: int) -> None:
+        began = time.monotonic()
+        try:
+            verdict = play(arena, result.experiment, contestant, seed, quick=quick)
+        except Exception as error:  # noqa: BLE001 - a round that broke is a complaint, the others are played
+            result.errors.append(f"seed {seed}, {contestant}: {type(error).__name__}: {error}")
+            progress(f"{result.experiment.name}, {result.errors[-1]}")
+            return
+        result.add(contestant, seed, verdict, time.monotonic() - began)
+        progress(
+            f"{result.experiment.name}, seed {seed}, {contestant}: {verdict.messages:,} messages, "
+            f"{verdict.kills} kills, {verdict.duplicated} duplicated, {verdict.in_doubt} in doubt"
+            + "".join(f", {count} {name}" for name, count in verdict.broken.items() if name != "duplicated")
+        )
+
+    with ThreadPoolExecutor(at_once) as pool:
+        rounds = [
+            pool.submit(one, result, contestant, seed)
+            for result in results
+            for seed in range(1, (seeds or result.experiment.seeds[quick]) + 1)
+            for contestant in result.experiment.contestants
+        ]
+        for each in as_completed(rounds):
+            each.result()
+    return results
+
+
+def play(arena: Arena, experiment: Experiment, contestant: Contestant, seed: int, *, quick: bool) -> Verdict:
+    """One round, judged."""
+    people = experiment.people[quick]
+    with prepared(arena, contestant, seed, people=people, quick=quick) as it:
+        experiment.play(it)
+        verdict = judge(it.url, contestant, it.sandbox, people=people, excused=experiment.excused)
+        verdict.kills = it.crew.kills
+    return verdict
+
+
+@contextmanager
+def prepared(arena: Arena, contestant: Contestant, seed: int, *, people: int, quick: bool) -> Iterator[Round]:
+    """A round whose messages are planned and whose workers wait to be started."""
+    folder = Path(tempfile.mkdtemp(prefix="winback-faults-"))
+    with (
+        arena.database() as url,
+        Sandbox(seed=seed) as sandbox,
+        shops.opened(url) as shop,
+        crew(contestant, url, sandbox, folder / "workers.log", seed) as hands,
+    ):
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # requests that still hang at a round's end
+        if people:
+            with warehouse(url):
+                shops.plan(shop, people)
+        yield Round(url, shop, sandbox, hands, people, quick, hands.dice)
+    shutil.rmtree(folder)  # kept when the round broke: the workers' last words are in it
