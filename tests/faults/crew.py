@@ -114,7 +114,7 @@ class Crew:
 
     def value(self, query: str, values: Mapping[str, Any] | None = None) -> Any:
         """The first column of the first row, as the owner of the database sees it."""
-        row = self.desk.execute(query, values).fetchone()  # type: ignore[arg-type]
+        row = self.desk.execute(query, values).fetchone()
         return row[0] if row else None
 
     def unfinished(self) -> int:

@@ -150,7 +150,7 @@ def _stops(
             """,
         )
     else:
-        stopped = dict(connection.execute("select contact_id, at from faults.stopped").fetchall())
+        stopped: dict[str, datetime] = dict(connection.execute("select contact_id, at from faults.stopped").fetchall())
         verdict.no_consent = sum(
             owner[one["recipient"]] in stopped
             and datetime.fromisoformat(one["received_at"]) > stopped[owner[one["recipient"]]] + SETTLED
@@ -195,6 +195,6 @@ def _codes(connection: psycopg.Connection, verdict: Verdict) -> None:
 
 
 def _count(connection: psycopg.Connection, query: str) -> int:
-    row = connection.execute(query).fetchone()  # type: ignore[arg-type]
+    row = connection.execute(query).fetchone()
     assert row is not None
     return int(row[0])

@@ -20,7 +20,7 @@ def played(postgres: str) -> Iterator[dict[str, Result]]:
     """Every experiment's short rounds, several at once: most of their time they wait for leases."""
     arena = Arena(postgres)
     try:
-        results = run(arena, [one for one in EXPERIMENTS if one.name in NAMES], quick=True)
+        results = run(arena, [one for one in EXPERIMENTS if one.name in NAMES], quick=True, at_once=6)
         yield {result.experiment.name: result for result in results}
     finally:
         arena.close()
