@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,18 +53,21 @@ class Crew:
     contestant: Contestant
     url: str
     sandbox: Handle
-    log: Path
+    folder: Path
     dice: random.Random
     batch: int = 20
     timeout: float = 1.5
     lanes: int = 2
+    until_at: datetime = UNTIL
+    """Where the simulated day ends: what is put off to later is not the round's business."""
     kills: int = 0
     exits: list[int] = field(default_factory=list)
     """How workers ended that nobody killed."""
     live: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.desk = psycopg.connect(self.url, autocommit=True)
+        self.log = self.folder / "workers.log"
+        self._desk: psycopg.Connection | None = None
 
     def start(self, count: int = 1) -> subprocess.Popen[bytes]:
         """Starts workers; returns the last one."""
@@ -72,13 +76,26 @@ class Crew:
             "naive": ["tests.faults.naive", str(LEASE)],
         }[self.contestant]
         for _ in range(count):
-            with self.log.open("a") as output:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", *command],
-                    cwd=HOME, env=self.environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                )  # fmt: skip
-            self.live.append(process)
+            self.live.append(self.spawn(*command))
         return self.live[-1]
+
+    def spawn(self, module: str, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
+        """A process of the round that runs a module; whoever asks for it ends it."""
+        with self.log.open("a") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                cwd=HOME,
+                env={**self.environment(), **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    def verb(self, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
+        """`winback ...` in a process of the round, one of the crew: it ends with it at the latest."""
+        process = self.spawn("tests.faults.worker", str(LEASE), *arguments, **variables)
+        self.live.append(process)
+        return process
 
     def environment(self) -> dict[str, str]:
         """What a worker is told: the warehouse, and the sandbox as its providers."""
@@ -94,6 +111,7 @@ class Crew:
             "WINBACK_DATABASE_URL": self.url,
             "WINBACK_PUBLIC_URL": "https://links.example.com",
             "WINBACK_TOKEN_KEY": "faults",
+            "WINBACK_LOCAL": str(self.folder),
         }
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
@@ -114,12 +132,22 @@ class Crew:
 
     def value(self, query: str, values: Mapping[str, Any] | None = None) -> Any:
         """The first column of the first row, as the owner of the database sees it."""
-        row = self.desk.execute(query, values).fetchone()
-        return row[0] if row else None
+        end = time.monotonic() + 60
+        while True:
+            try:
+                if self._desk is None:
+                    self._desk = psycopg.connect(self.url, autocommit=True)
+                row = self._desk.execute(query, values).fetchone()
+                return row[0] if row else None
+            except psycopg.OperationalError:  # a server that was killed comes back
+                self._desk = None
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
 
     def unfinished(self) -> int:
         """Messages that somebody still has to do something about."""
-        return int(self.value(UNFINISHED[self.contestant], {"until": UNTIL}))
+        return int(self.value(UNFINISHED[self.contestant], {"until": self.until_at}))
 
     def opened(self, worker: subprocess.Popen[bytes]) -> int:
         """Messages that this worker has claimed and not recorded yet."""
@@ -164,7 +192,7 @@ class Crew:
             return bool(self.live)
         planned = "select count(*) from outbox.message where state = 'planned' and not_before < %(until)s"
         overdue = "select count(*) from outbox.attempt where outcome = 'open' and lease_until < clock_timestamp()"
-        return not self.value(planned, {"until": UNTIL}) and not self.value(overdue)
+        return not self.value(planned, {"until": self.until_at}) and not self.value(overdue)
 
     def last_words(self) -> str:
         """The end of the workers' log, for a person who has to find out."""
@@ -177,13 +205,14 @@ class Crew:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
         self.live.clear()
-        self.desk.close()
+        if self._desk is not None:
+            self._desk.close()
 
 
 @contextmanager
-def crew(contestant: Contestant, url: str, sandbox: Handle, log: Path, seed: int, **options: Any) -> Iterator[Crew]:
+def crew(contestant: Contestant, url: str, sandbox: Handle, folder: Path, seed: int) -> Iterator[Crew]:
     """A crew whose processes end with the block."""
-    made = Crew(contestant, url, sandbox, log, random.Random(seed), **options)  # noqa: S311 - dice of an experiment
+    made = Crew(contestant, url, sandbox, folder, random.Random(seed))  # noqa: S311 - dice of an experiment
     try:
         yield made
     finally:

@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -64,8 +65,11 @@ create table faults.naive (
     email text not null,
     state text not null default 'planned',
     worker text,
+    claimed_at timestamptz,
     lease_until timestamptz
 );
+create table faults.naive_grant (code text primary key, contact_id text not null);
+create table faults.naive_told (contact_id text primary key);     -- who counts as served
 create index naive_open on faults.naive (state, lease_until);
 """
 
@@ -132,13 +136,26 @@ def with_database(url: str, name: str) -> str:
 @contextmanager
 def warehouse(url: str) -> Iterator[None]:
     """`WINBACK_DATABASE_URL` of this process, put back afterwards. Rounds are played in threads: one at a time."""
+    with _variable("WINBACK_DATABASE_URL", url):
+        yield
+
+
+@contextmanager
+def local_folder(path: Path) -> Iterator[None]:
+    """The same for `WINBACK_LOCAL`."""
+    with _variable("WINBACK_LOCAL", str(path)):
+        yield
+
+
+@contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
     with _TURN:
-        before = os.environ.get("WINBACK_DATABASE_URL")
-        os.environ["WINBACK_DATABASE_URL"] = url
+        before = os.environ.get(name)
+        os.environ[name] = value
         try:
             yield
         finally:
             if before is None:
-                del os.environ["WINBACK_DATABASE_URL"]
+                del os.environ[name]
             else:
-                os.environ["WINBACK_DATABASE_URL"] = before
+                os.environ[name] = before

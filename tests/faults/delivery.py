@@ -127,17 +127,21 @@ EXPERIMENTS = (
     ),
     Experiment(
         "accepted-unrecorded", "killed after acceptance, before the commit",
-        _killed_at(points.after_acceptance_before_commit, points.with_the_answer_in_hand, times=(4, 2)), shows=True,
+        _killed_at(points.after_acceptance_before_commit, points.with_the_answer_in_hand, times=(4, 2)),
+        shows="duplicated",
     ),
-    Experiment("no-answer", "accepted, then drop, hang, 500 or nonsense", _without_an_answer, shows=True),
+    Experiment("no-answer", "accepted, then drop, hang, 500 or nonsense", _without_an_answer, shows="duplicated"),
     Experiment("throttled", "a storm of 429", _throttled, doubt=False),
     Experiment(
         "bad-recipient", "one bad recipient in 1,000", _bad_recipient, people=(1000, 200), doubt=False,
         excused=frozenset({"http_400"}),
     ),
     Experiment(
-        "stopped", "stopped past the lease, swept, resumed", _stopped_past_its_lease, people=(300, 80), shows=True
+        "stopped", "stopped past the lease, swept, resumed", _stopped_past_its_lease, people=(300, 80),
+        shows="duplicated",
     ),
     Experiment("racing", "tasks retried and cleared, all at once", _racing, people=(1500, 300), doubt=False),
-    Experiment("at-random", "killed at random, every fault at once", _at_random, people=(1500, 300), shows=True),
+    Experiment(
+        "at-random", "killed at random, every fault at once", _at_random, people=(1500, 300), shows="duplicated"
+    ),
 )  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.faults import delivery
+from tests.faults import changes, codes, delivery
 from tests.faults.rounds import Experiment
 
-EXPERIMENTS: tuple[Experiment, ...] = (*delivery.EXPERIMENTS,)
+EXPERIMENTS: tuple[Experiment, ...] = (*delivery.EXPERIMENTS, *changes.EXPERIMENTS, *codes.EXPERIMENTS)
 BY_NAME = {experiment.name: experiment for experiment in EXPERIMENTS}

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import psycopg
 
 from local.sandbox.server import Handle
+from tests.faults import nights
 from tests.faults.crew import Contestant
-from tests.integration.handoff_stub import UNTIL
 
 ZEROS = (
     "duplicated",
@@ -26,8 +25,6 @@ ZEROS = (
     "regressed",
 )
 """What has to be zero for us in every round."""
-SETTLED = timedelta(seconds=5)
-"""Longer than a batch of the control is under way."""
 
 
 @dataclass
@@ -70,9 +67,9 @@ class Verdict:
 
 
 def judge(
-    url: str, contestant: Contestant, sandbox: Handle, *, people: int, excused: frozenset[str] = frozenset()
+    url: str, contestant: Contestant, sandbox: Handle, *, people: int, until: datetime, excused: frozenset[str]
 ) -> Verdict:
-    """Judges a round that is over. `people`: how many should have been served.
+    """Judges a round that is over. `people`: how many should have been served, `until`: by when.
 
     `excused`: reasons for which a message may end skipped, rejected or expired here.
     """
@@ -89,9 +86,10 @@ def judge(
         if contestant == "naive":
             _naive(connection, verdict, reached)
         else:
-            _ours(connection, verdict, {receipt["message_id"] for receipt in receipts}, excused)
+            _ours(connection, verdict, {receipt["message_id"] for receipt in receipts}, excused, until)
             _codes(connection, verdict)
-        _stops(connection, verdict, contestant, receipts, owner)
+        _stops(connection, verdict, contestant)
+        verdict.quiet_hours = nights.disturbed(connection, receipts)
     return verdict
 
 
@@ -99,11 +97,17 @@ def _naive(connection: psycopg.Connection, verdict: Verdict, reached: Counter[st
     rows = connection.execute("select contact_id, state from faults.naive").fetchall()
     verdict.states = dict(Counter(state for _, state in rows))
     verdict.false_accepted = sum(state == "accepted" and one not in reached for one, state in rows)
+    verdict.uneven = _count(
+        connection,
+        "select count(*) from faults.naive_told where contact_id not in (select contact_id from faults.naive_grant)",
+    )
     verdict.lost = sum(state not in ("accepted", "failed") and one not in reached for one, state in rows)
 
 
-def _ours(connection: psycopg.Connection, verdict: Verdict, received: set[str], excused: frozenset[str]) -> None:
-    rows = connection.execute("select id::text, state, reason, not_before < %s from outbox.message", [UNTIL]).fetchall()
+def _ours(
+    connection: psycopg.Connection, verdict: Verdict, received: set[str], excused: frozenset[str], until: datetime
+) -> None:
+    rows = connection.execute("select id::text, state, reason, not_before < %s from outbox.message", [until]).fetchall()
     known = {one for one, *_ in rows}
     verdict.states = dict(Counter(state for _, state, *_ in rows))
     verdict.lost = verdict.messages - len(rows)
@@ -128,34 +132,18 @@ def _ours(connection: psycopg.Connection, verdict: Verdict, received: set[str], 
         verdict.notes.append(f"{open_ones} attempts are open for ever")
 
 
-def _stops(
-    connection: psycopg.Connection,
-    verdict: Verdict,
-    contestant: Contestant,
-    receipts: Sequence[Mapping[str, Any]],
-    owner: Mapping[str, str],
-) -> None:
-    """Whom nobody may write to any more: a claim whose snapshot was taken after that was known is one too many.
-
-    The control has no claim that could tell: there, what arrived more than `SETTLED` later is.
-    """
-    if contestant == "ours":
-        verdict.no_consent = _count(
-            connection,
-            """
-            select count(*) from faults.audit a
-            join outbox.message m on m.id = a.id
-            join faults.stopped s using (contact_id)
-            where a.ledger = 'attempt' and a.was is null and a.began_at > s.at
-            """,
-        )
-    else:
-        stopped: dict[str, datetime] = dict(connection.execute("select contact_id, at from faults.stopped").fetchall())
-        verdict.no_consent = sum(
-            owner[one["recipient"]] in stopped
-            and datetime.fromisoformat(one["received_at"]) > stopped[owner[one["recipient"]]] + SETTLED
-            for one in receipts
-        )
+def _stops(connection: psycopg.Connection, verdict: Verdict, contestant: Contestant) -> None:
+    """Whom nobody may write to any more: a claim whose statement began after that was committed is one too many."""
+    claims = {
+        "ours": "select contact_id, began_at from faults.audit a join outbox.message m on m.id = a.id"
+        " where a.ledger = 'attempt' and a.was is null",
+        "naive": "select contact_id, claimed_at from faults.naive where claimed_at is not null",
+    }
+    verdict.no_consent = _count(
+        connection,
+        f"select count(*) from ({claims[contestant]}) as claim (contact_id, began_at)"  # noqa: S608
+        " join faults.stopped s using (contact_id) where claim.began_at > s.at",
+    )
 
 
 def _codes(connection: psycopg.Connection, verdict: Verdict) -> None:
@@ -179,17 +167,21 @@ def _codes(connection: psycopg.Connection, verdict: Verdict) -> None:
         connection,
         """
         with need as (
-            select run_id, promotion, count(*) as needed from handoff.send_requests
-            join outbox.run using (run_id)
-            where promotion is not null and run.state = 'enqueued' group by 1, 2
+            select run_id, promotion, count(*) as needed, 0 as unserved
+            from handoff.send_requests where promotion is not null group by 1, 2
+        ), short as (
+            select run_id, promotion, needed, unserved from allocations.coupon_shortfalls
         ), served as (
             select run_id, promotion, count(*) as granted
             from outbox.message join outbox.coupon_grant g on g.id = coupon_grant_id group by 1, 2
-        ), frozen as (
-            select run_id, (enqueued ->> 'already_there')::integer as before from outbox.run where state = 'enqueued'
         )
-        select count(*) from need left join served using (run_id, promotion) join frozen using (run_id)
-        where coalesce(granted, 0) <> needed and before = 0
+        select count(*)
+        from need
+        join outbox.run using (run_id)
+        left join short using (run_id, promotion)
+        left join served using (run_id, promotion)
+        where run.state = 'enqueued' and (run.enqueued ->> 'already_there')::integer = 0
+            and coalesce(short.needed, need.needed) <> coalesce(granted, 0) + coalesce(short.unserved, 0)
         """,
     )
 

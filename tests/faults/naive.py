@@ -18,8 +18,10 @@ import psycopg
 
 from warehouse import connections
 
+PLAN = "insert into faults.naive (contact_id, email) select contact_id, email from raw.contacts"
+"""A day's messages. Planned again, it does not know them for the same."""
 CLAIM = """
-update faults.naive set state = 'sending', worker = %(worker)s,
+update faults.naive set state = 'sending', worker = %(worker)s, claimed_at = statement_timestamp(),
     lease_until = clock_timestamp() + %(lease)s * interval '1 second'
 where id in (
     select id from faults.naive

@@ -9,16 +9,17 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from local.sandbox.server import Handle, Sandbox
 from tests.faults import shop as shops
 from tests.faults.crew import Contestant, Crew, crew
 from tests.faults.database import Arena, warehouse
 from tests.faults.judge import Verdict, judge
-from tests.integration.handoff_stub import Shop
+from tests.integration.handoff_stub import SEND_AT, Shop
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Round:
     people: int
     quick: bool
     dice: random.Random
+    folder: Path
 
     @property
     def ours(self) -> bool:
@@ -41,6 +43,20 @@ class Round:
     def some(self, full: int, quick: int) -> int:
         """A count for the full run, or for the short one."""
         return quick if self.quick else full
+
+
+def plan(it: Round) -> None:
+    """A message for each person."""
+    shops.plan(it.shop, it.people)
+
+
+class Stage(Protocol):
+    """Where a round is played."""
+
+    def __call__(
+        self, arena: Arena, contestant: Contestant, seed: int, *, people: int, quick: bool
+    ) -> AbstractContextManager[Round]:
+        """A round of nobody yet."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +71,15 @@ class Experiment:
     people: tuple[int, int] = (400, 60)
     """Messages of a round: in the full run, in the short one."""
     seeds: tuple[int, int] = (4, 1)
+    """Rounds of each contestant; 0 in the short run: it takes too long for it."""
+    prepare: Callable[[Round], None] = plan
+    """What is planned before the play; played with the round's database as the warehouse of this process."""
+    stage: Stage | None = None
+    """Where it is played, if not in a database and a sandbox as every other has them."""
     control: bool = True
     """Whether the control plays it, too."""
-    shows: bool = False
-    """Whether the control has to show duplicates here: otherwise the faults proved nothing."""
+    shows: str | None = None
+    """What the control has to show here (a field of its verdicts), or else the faults proved nothing."""
     excused: frozenset[str] = frozenset()
     """Reasons for which a message may rightly not be sent here."""
     doubt: bool = True
@@ -98,8 +119,9 @@ class Result:
                 found.append(f"seed {seed}: {broken}" + "".join(f"; {note}" for note in verdict.notes))
             if verdict.in_doubt and not self.experiment.doubt:
                 found.append(f"seed {seed}: {verdict.in_doubt} in doubt, where nothing was doubtful")
-        if self.experiment.shows and self.naive and not sum(verdict.duplicated for verdict in self.naive.values()):
-            found.append("the control shows nothing: it met these faults without one duplicate")
+        shown = self.experiment.shows
+        if shown and self.naive and not sum(getattr(verdict, shown) for verdict in self.naive.values()):
+            found.append(f"the control shows nothing: it met these faults with no case of {shown}")
         return found
 
 
@@ -148,26 +170,30 @@ def run(
 def play(arena: Arena, experiment: Experiment, contestant: Contestant, seed: int, *, quick: bool) -> Verdict:
     """One round, judged."""
     people = experiment.people[quick]
-    with prepared(arena, contestant, seed, people=people, quick=quick) as it:
+    with (experiment.stage or on_stage)(arena, contestant, seed, people=people, quick=quick) as it:
+        with warehouse(it.url):
+            experiment.prepare(it)
         experiment.play(it)
-        verdict = judge(it.url, contestant, it.sandbox, people=people, excused=experiment.excused)
+        verdict = judge(
+            it.url, contestant, it.sandbox, people=it.people, excused=experiment.excused, until=it.crew.until_at
+        )
         verdict.kills = it.crew.kills
     return verdict
 
 
 @contextmanager
-def prepared(arena: Arena, contestant: Contestant, seed: int, *, people: int, quick: bool) -> Iterator[Round]:
-    """A round whose messages are planned and whose workers wait to be started."""
+def on_stage(
+    arena: Arena, contestant: Contestant, seed: int, *, people: int, quick: bool, events_url: str | None = None
+) -> Iterator[Round]:
+    """A round with an empty shop, a sandbox and a crew that waits to be started."""
     folder = Path(tempfile.mkdtemp(prefix="winback-faults-"))
     with (
         arena.database() as url,
-        Sandbox(seed=seed) as sandbox,
+        Sandbox(seed=seed, events_url=events_url) as sandbox,
         shops.opened(url) as shop,
-        crew(contestant, url, sandbox, folder / "workers.log", seed) as hands,
+        crew(contestant, url, sandbox, folder, seed) as hands,
     ):
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # requests that still hang at a round's end
-        if people:
-            with warehouse(url):
-                shops.plan(shop, people)
-        yield Round(url, shop, sandbox, hands, people, quick, hands.dice)
+        sandbox.set_clock(SEND_AT)
+        yield Round(url, shop, sandbox, hands, people, quick, hands.dice, folder)
     shutil.rmtree(folder)  # kept when the round broke: the workers' last words are in it

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from tests.faults import naive
 from tests.integration.handoff_stub import BUILT_AT, DAY, SEND_AT, TEMPLATE, Shop, campaign
 from warehouse.connect import Role, connect
 
@@ -32,9 +33,9 @@ select %(run)s, %(day)s::date, 'winback', s.step, c.contact_id, %(day)s::date - 
     %(definition)s, %(send_at)s, %(send_at)s::timestamptz + interval '3 days'
 from (select contact_id, row_number() over (order by contact_id) as place from raw.contacts) c
 cross join lateral (
-    select case when c.place %% 3 = 0 then 'day60' else 'day30' end as step,
-        case when c.place %% 3 = 0 then %(promotion)s end as promotion,
-        case when c.place %% 3 = 0 then 'CODE-' || lpad(c.place::text, 6, '0') end as code
+    select case when c.place %% %(every)s = 0 then 'day60' else 'day30' end as step,
+        case when c.place %% %(every)s = 0 then %(promotion)s end as promotion,
+        case when c.place %% %(every)s = 0 then 'CODE-' || lpad(c.place::text, 6, '0') end as code
 ) s
 where c.place between %(first)s and %(last)s
 """
@@ -52,7 +53,6 @@ insert into allocations.coupon_allocations (
 select run_id, promotion, coupon_code, contact_id, campaign, episode_on, step, as_of, valid_until
 from handoff.send_requests where run_id = %(run)s and promotion is not null
 """
-CONTROL = "insert into faults.naive (contact_id, email) select contact_id, email from raw.contacts"
 
 
 def definition(**changes: Any) -> dict[str, Any]:
@@ -84,16 +84,18 @@ def request(
     first: int = 1,
     last: int = 1_000_000,
     shift: int = 0,
+    every: int = 3,
     channels: list[str] | None = None,
     send_at: datetime = SEND_AT,
 ) -> None:
-    """A request for each contact from the `first` to the `last`; every third one carries a code.
+    """A request for each contact from the `first` to the `last`; `every` so many one carries a code.
 
     `shift` moves the episode by days, as a corrected order does.
     """
     values: Mapping[str, Any] = {
         "run": run_id, "day": day, "shift": shift, "channels": channels or ["email"], "template": TEMPLATE,
         "promotion": PROMOTION, "definition": shop.definition_hash, "send_at": send_at, "first": first, "last": last,
+        "every": every,
     }  # fmt: skip
     for statement in (REQUESTS, DECISIONS, PROPOSALS):
         shop.owner.execute(statement, values)
@@ -106,7 +108,7 @@ def plan(shop: Shop, people: int, **options: Any) -> uuid.UUID:
     request(shop, run_id, **options)
     frozen = shop.enqueue(run_id)
     assert frozen.messages == people, frozen
-    shop.owner.execute(CONTROL)
+    shop.owner.execute(naive.PLAN)
     shop.owner.execute("analyze outbox.message")
     return run_id
 

@@ -70,11 +70,18 @@ def _counts(ours: Sequence[Verdict], naive: Sequence[Verdict]) -> list[str]:
         f"{sum(verdict.messages for verdict in ours):,}",
         f"{sum(verdict.kills for verdict in ours):,}",
         f"{sum(verdict.duplicated for verdict in ours):,}",
-        f"{sum(verdict.duplicated for verdict in naive):,}" if naive else "-",
+        _control(naive),
         f"{sum(verdict.lost for verdict in ours):,}",
         f"{others:,}",
         f"{sum(verdict.in_doubt for verdict in ours):,}",
     ]
+
+
+def _control(naive: Sequence[Verdict]) -> str:
+    """What the control showed: duplicates first, then whatever else went wrong in it."""
+    sums = {name: sum(getattr(verdict, name) for verdict in naive) for name in ZEROS}
+    others = [f"{count:,} {name}" for name, count in sums.items() if count and name != "duplicated"]
+    return "\n".join([f"{sums['duplicated']:,}", *others]) if naive else "-"
 
 
 def _all(results: Sequence[Result]) -> tuple[list[Verdict], list[Verdict]]:
