@@ -66,7 +66,7 @@ class Crew:
     live: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.log = self.folder / "workers.log"
+        self.log, self.verbs = self.folder / "workers.log", self.folder / "verbs.log"
         self._desk: psycopg.Connection | None = None
 
     def start(self, count: int = 1) -> subprocess.Popen[bytes]:
@@ -79,9 +79,9 @@ class Crew:
             self.live.append(self.spawn(*command))
         return self.live[-1]
 
-    def spawn(self, module: str, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
+    def spawn(self, module: str, *arguments: str, log: Path | None = None, **variables: str) -> subprocess.Popen[bytes]:
         """A process of the round that runs a module; whoever asks for it ends it."""
-        with self.log.open("a") as output:
+        with (log or self.log).open("a") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 cwd=HOME,
@@ -93,7 +93,7 @@ class Crew:
 
     def verb(self, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
         """`winback ...` in a process of the round, one of the crew: it ends with it at the latest."""
-        process = self.spawn("tests.faults.worker", str(LEASE), *arguments, **variables)
+        process = self.spawn("tests.faults.worker", str(LEASE), *arguments, log=self.verbs, **variables)
         self.live.append(process)
         return process
 
@@ -195,8 +195,9 @@ class Crew:
         return not self.value(planned, {"until": self.until_at}) and not self.value(overdue)
 
     def last_words(self) -> str:
-        """The end of the workers' log, for a person who has to find out."""
-        return "\n".join(self.log.read_text().splitlines()[-25:]) if self.log.exists() else ""
+        """The ends of the logs, for a person who has to find out."""
+        logs = [log.read_text().splitlines()[-15:] for log in (self.verbs, self.log) if log.exists()]
+        return "\n".join(line for lines in logs for line in lines)
 
     def close(self) -> None:
         """Ends every process of the crew, stopped ones too."""

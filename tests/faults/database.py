@@ -79,37 +79,42 @@ class Arena:
 
     def __init__(self, server: str) -> None:
         self.server = server
-        self._base: str | None = None
+        self._bases: dict[bool, str] = {}
 
-    def prepare(self) -> None:
-        """Migrates the database that the others are copied from; once."""
+    def prepare(self, *, handmade: bool = True) -> str:
+        """Migrates the database that the others are copied from, once; its name."""
         with _TURN:
-            if self._base is None:
-                self._base = self._migrated()
+            if handmade not in self._bases:
+                self._bases[handmade] = self._migrated(handmade)
+            return self._bases[handmade]
 
-    def _migrated(self) -> str:
+    def _migrated(self, handmade: bool) -> str:
         name = f"winback_faults_{uuid.uuid4().hex[:12]}"
         with self._admin() as admin:
             admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         url = with_database(self.server, name)
         with warehouse(url):
             migrate()
-        install_handoff(url)
+        if handmade:
+            install_handoff(url)
         with psycopg.connect(url, autocommit=True) as owner:
             owner.execute(AUDIT)
         return name
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """The URL of a fresh copy, dropped when the block ends."""
-        self.prepare()
-        assert self._base is not None
+    def database(self, *, handmade: bool = True) -> Iterator[str]:
+        """The URL of a fresh copy, dropped when the block ends. `handmade`: with a hand-off that needs no dbt."""
+        base = self.prepare(handmade=handmade)
         name = f"winback_faults_{uuid.uuid4().hex[:12]}"
         with _TURN, self._admin() as admin:  # one copy at a time: nobody may be connected to what is copied
             admin.execute(
                 sql.SQL("create database {} template {} strategy file_copy").format(
-                    sql.Identifier(name), sql.Identifier(self._base)
+                    sql.Identifier(name), sql.Identifier(base)
                 )
+            )
+            # A copy has everything of its template but the privileges on the database itself (0001_roles.sql).
+            admin.execute(
+                sql.SQL("grant create, connect, temporary on database {} to winback_dbt").format(sql.Identifier(name))
             )
         try:
             yield with_database(self.server, name)
@@ -118,11 +123,11 @@ class Arena:
                 admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
     def close(self) -> None:
-        """Drops the prepared database."""
-        if self._base is not None:
-            with self._admin() as admin:
-                admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(self._base)))
-            self._base = None
+        """Drops what was prepared."""
+        with self._admin() as admin:
+            for base in self._bases.values():
+                admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(base)))
+        self._bases.clear()
 
     def _admin(self) -> psycopg.Connection:
         return psycopg.connect(with_database(self.server, "postgres"), autocommit=True)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from tests.faults import changes, codes, delivery
+from tests.faults import building, changes, codes, crash, delivery, webhooks
 from tests.faults.rounds import Experiment
 
-EXPERIMENTS: tuple[Experiment, ...] = (*delivery.EXPERIMENTS, *changes.EXPERIMENTS, *codes.EXPERIMENTS)
+EXPERIMENTS: tuple[Experiment, ...] = (
+    *delivery.EXPERIMENTS,
+    *changes.EXPERIMENTS,
+    *codes.EXPERIMENTS,
+    *crash.EXPERIMENTS,
+    *webhooks.EXPERIMENTS,
+    *building.EXPERIMENTS,
+)
 BY_NAME = {experiment.name: experiment for experiment in EXPERIMENTS}

@@ -183,12 +183,22 @@ def play(arena: Arena, experiment: Experiment, contestant: Contestant, seed: int
 
 @contextmanager
 def on_stage(
-    arena: Arena, contestant: Contestant, seed: int, *, people: int, quick: bool, events_url: str | None = None
+    arena: Arena,
+    contestant: Contestant,
+    seed: int,
+    *,
+    people: int,
+    quick: bool,
+    events_url: str | None = None,
+    handmade: bool = True,
 ) -> Iterator[Round]:
-    """A round with an empty shop, a sandbox and a crew that waits to be started."""
+    """A round with an empty shop, a sandbox and a crew that waits to be started.
+
+    `events_url`: where the sandbox reports to. `handmade`: with a hand-off that is written by hand, not by dbt.
+    """
     folder = Path(tempfile.mkdtemp(prefix="winback-faults-"))
     with (
-        arena.database() as url,
+        arena.database(handmade=handmade) as url,
         Sandbox(seed=seed, events_url=events_url) as sandbox,
         shops.opened(url) as shop,
         crew(contestant, url, sandbox, folder, seed) as hands,
