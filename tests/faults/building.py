@@ -85,6 +85,7 @@ def _built_meanwhile(it: Round) -> None:
     _decide(it, FIRST, holder="the first day again")
     it.sandbox.set_faults()
     it.crew.finish()
+    assert not any(it.crew.exits), f"a worker met a shop under construction: {it.crew.exits}\n{it.crew.last_words()}"
     it.people = it.shop.value("select count(*) from outbox.decision d join outbox.message m"
                               " using (run_id, contact_id, step) where decision = 'send'")  # fmt: skip
     assert it.people > it.shop.value("select count(*) from raw.contacts") // 2, "hardly anybody was written to"
