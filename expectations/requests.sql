@@ -200,14 +200,18 @@ where step.after_step is not null
     )
 
 -- name: merge_fields_complete
--- Every variable that the step or its stored template names has a value, but for those that are filled in when the message leaves.
-with variables as (
-    select step.key as step, variable.name
-    from jsonb_to_recordset(:steps) as step (key text, variables jsonb)
+-- Every variable that the step or its stored template names has a value, the contact's own or the step's, but for those that are filled in when the message leaves.
+with steps as (
+    select * from jsonb_to_recordset(:steps) as step (key text, template_hash text, variables jsonb, merge_fields jsonb)
+),
+
+variables as (
+    select step.key as step, step.merge_fields, variable.name
+    from steps as step
     cross join lateral jsonb_array_elements_text(step.variables) as variable (name)
     union
-    select step.key, found.match[1]
-    from jsonb_to_recordset(:steps) as step (key text, template_hash text)
+    select step.key, step.merge_fields, found.match[1]
+    from steps as step
     inner join outbox.template as template on template.template_hash = step.template_hash
     cross join lateral regexp_matches(
         concat_ws(' ', template.subject, template.html, template.text, template.sms, template.push::text),
@@ -218,7 +222,7 @@ with variables as (
 select 1 from {batch} as request
 inner join variables on variables.step = request.step
 where variables.name <> all(:filled_in_later)
-    and coalesce(btrim(request.merge_fields ->> variables.name), '') = ''
+    and coalesce(btrim((coalesce(variables.merge_fields, '{}') || request.merge_fields) ->> variables.name), '') = ''
 
 -- name: template_is_stored
 -- What a request says is in outbox.template, word for word.

@@ -92,7 +92,7 @@ def parameters(judged: Judged) -> dict[str, object]:
     body = judged.body
     wanted = (
         *("key", "enabled", "template_hash", "step_days", "tag", "contact_event", "channels", "requires"),
-        *("promotion", "after_step", "after_days", "variables"),
+        *("promotion", "after_step", "after_days", "variables", "merge_fields"),
     )
     return {
         "run_id": judged.run_id,

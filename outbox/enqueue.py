@@ -78,10 +78,11 @@ def enqueue(run_id: uuid.UUID, *, approved: bool = True) -> Enqueued:
             except errors.SerializationFailure:
                 if attempt == ATTEMPTS:
                     raise
-            except errors.UniqueViolation as error:
+            except (errors.UniqueViolation, errors.ExclusionViolation) as error:
                 raise Refused(
-                    f"Enqueueing run {run_id} met a row that is there already ({error.diag.constraint_name}): "
-                    f"a code of its proposals was granted since it was built. {NOTHING} Build the day again."
+                    f"Enqueueing run {run_id} met a row that is there already ({error.diag.constraint_name} of "
+                    f"outbox.{error.diag.table_name}): a code of its proposals was granted since it was built, or one "
+                    f"person's step was requested twice. {NOTHING} Build the day again."
                 ) from error
     raise AssertionError("unreachable")
 

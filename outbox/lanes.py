@@ -186,7 +186,12 @@ class Lane:
                 spared = spared or _NO_DATABASE
             if spared is None:
                 answers = {each.message_id: _TOO_LATE for each in part if each.message_id not in held}
-                messages = [_message(each, group, template, now) for each in part if each.message_id in held]
+                fields = self._step_fields(group)
+                messages = [
+                    _message(each, group, template, fields.get(each.step, {}), now)
+                    for each in part
+                    if each.message_id in held
+                ]
                 if messages:
                     told, spared = self._hand_over(group, sender, messages)
                     self._shared.learn(group, list(told.values()), now)
@@ -250,6 +255,11 @@ class Lane:
             self._definitions[definition_hash] = runs.definition(self._connection, definition_hash)
         return self._definitions[definition_hash]
 
+    def _step_fields(self, group: Group) -> Mapping[str, Mapping[str, str]]:
+        """Step -> the template variables that are the same for everybody in it."""
+        steps = self._definition(group.definition_hash)["steps"]
+        return {step["key"]: step.get("merge_fields") or {} for step in steps}
+
     def _template(self, template_hash: str) -> Template:
         if template_hash not in self._templates:
             self._templates = {template_hash: runs.template(self._connection, template_hash)}
@@ -261,10 +271,12 @@ _TOO_LATE = Outcome(OutcomeKind.NOT_SENT, error_code="lease_expired", retry_afte
 _UNANSWERED = Outcome(OutcomeKind.UNKNOWN, error_code="no_outcome", detail="The sender returned no outcome for it.")
 
 
-def _message(claimed: Claimed, group: Group, template: Template, now: datetime) -> Message:
+def _message(
+    claimed: Claimed, group: Group, template: Template, step_fields: Mapping[str, str], now: datetime
+) -> Message:
     """The message as its sender takes it, with what is completed only now and stored nowhere."""
     unsubscribe_url = links.unsubscribe_url(claimed.message_id)
-    fields = {name: str(value) for name, value in claimed.merge_fields.items() if value is not None}
+    fields = {name: str(value) for name, value in {**step_fields, **claimed.merge_fields}.items() if value is not None}
     fields["first_name"] = claimed.first_name or NAME_FALLBACK
     fields["unsubscribe_url"] = unsubscribe_url
     fields["preferences_url"] = links.preferences_url(claimed.message_id)

@@ -73,38 +73,55 @@ where d.run_id = :run_id;
 
 -- name: freeze(run_id, withheld, at)^
 -- Messages, the grants that belong to them, and coupon_assigned, in one statement: a grant exists only with the message it is for.
--- on conflict do nothing is for messages alone (a replay or a shifted episode finds them there); two grants of a code are an error, loudly.
--- The requests are read again for what a message does not hold, by their key: carried along, they would be written to disk and read thrice.
+-- A replayed or slightly shifted episode finds its message there and asks for nothing; the keys refuse everything else, loudly: on conflict
+-- do nothing would lose people in silence, and looks into every index before it writes. The lock lets nobody freeze in between.
+-- A message, its grant and its event have one id; what a message does not hold is read from the requests again, by their key.
 with planned as (
     insert into outbox.message (
-        run_id, campaign, contact_id, episode_on, step, step_days, as_of, due_on, mode, channels, template_hash, merge_fields,
+        id, run_id, campaign, contact_id, episode_on, step, step_days, as_of, due_on, mode, channels, template_hash, merge_fields,
         variant, offer, coupon_grant_id, tag, consent, definition_hash, not_before, not_after, planned_at
     )
-    select r.run_id, r.campaign, r.contact_id, r.episode_on, r.step, r.step_days, r.as_of, r.due_on, r.mode, r.channels,
-        r.template_hash, r.merge_fields, r.variant, r.offer, case when r.coupon_code is not null then gen_random_uuid() end,
-        r.tag, r.consent, r.definition_hash, r.not_before, r.not_after, :at
-    from handoff.send_requests r
-    where r.run_id = :run_id and not :withheld::jsonb ? r.campaign
-    on conflict do nothing
+    select r.id, r.run_id, r.campaign, r.contact_id, r.episode_on, r.step, r.step_days, r.as_of, r.due_on, r.mode, r.channels,
+        r.template_hash, r.merge_fields, r.variant, r.offer, case when r.coupon_code is not null then r.id end, r.tag, r.consent,
+        r.definition_hash, r.not_before, r.not_after, :at
+    from (
+        select requests.*, outbox.new_id() as id
+        from handoff.send_requests requests
+        where requests.run_id = :run_id and not :withheld::jsonb ? requests.campaign and not exists (
+            select from outbox.message m
+            where m.contact_id = requests.contact_id and m.campaign = requests.campaign and m.step = requests.step and (
+                m.episode_on = requests.episode_on
+                or (
+                    m.state not in ('skipped', 'expired', 'rejected')
+                    and m.episode_on < requests.episode_on + requests.step_days
+                    and m.episode_on + m.step_days > requests.episode_on
+                )
+            )
+        )
+        order by requests.contact_id        -- as most of the indexes lie
+        offset 0                            -- or the id would be made anew wherever it is named
+    ) as r
     returning coupon_grant_id, campaign, contact_id, episode_on, step
+), coupons as materialized (
+    select p.coupon_grant_id, r.promotion, r.coupon_code, r.contact_id, r.campaign, r.episode_on, r.step, r.as_of, r.valid_until,
+        coalesce(r.contact_event, 'coupon_assigned') as event
+    from planned p
+    join handoff.send_requests r using (campaign, contact_id, episode_on, step)
+    where r.run_id = :run_id and p.coupon_grant_id is not null
 ), granted as (
     insert into outbox.coupon_grant (
         id, promotion, code, contact_id, campaign, episode_on, step, as_of, granted_at, valid_until
     )
-    select p.coupon_grant_id, r.promotion, r.coupon_code, r.contact_id, r.campaign, r.episode_on, r.step, r.as_of, :at,
-        r.valid_until
-    from planned p
-    join handoff.send_requests r using (campaign, contact_id, episode_on, step)
-    where r.run_id = :run_id and p.coupon_grant_id is not null
-    returning id, campaign, contact_id, episode_on, step, promotion, code, valid_until
+    select c.coupon_grant_id, c.promotion, c.coupon_code, c.contact_id, c.campaign, c.episode_on, c.step, c.as_of, :at,
+        c.valid_until
+    from coupons c
+    returning 1
 ), assigned as (
     insert into outbox.contact_event (contact_id, name, payload, occurred_at, caused_by)
-    select g.contact_id, coalesce(r.contact_event, 'coupon_assigned'), jsonb_build_object(
-        'promotion', g.promotion, 'code', g.code, 'campaign', g.campaign, 'step', g.step, 'valid_until', g.valid_until
-    ), :at, g.id
-    from granted g
-    join handoff.send_requests r using (campaign, contact_id, episode_on, step)
-    where r.run_id = :run_id
+    select c.contact_id, c.event, jsonb_build_object(
+        'promotion', c.promotion, 'code', c.coupon_code, 'campaign', c.campaign, 'step', c.step, 'valid_until', c.valid_until
+    ), :at, c.coupon_grant_id
+    from coupons c
     returning 1
 )
 select

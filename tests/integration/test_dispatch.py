@@ -52,6 +52,16 @@ def test_a_planned_message_is_sent_once_at_its_hour(shop: Shop) -> None:
     assert len(out.sent) == 1
 
 
+def test_what_is_the_same_for_everybody_comes_from_the_steps_definition(shop: Shop) -> None:
+    steps = [{"key": "day30", "merge_fields": {"step_url": "https://shop.example/", "shop_name": "Everybody's"}}]
+    shop.define(campaign(steps=steps))
+    shop.planned()
+    out = Outbound()
+    out.simulate()
+    fields = out.sent[0][1].fields
+    assert (fields["step_url"], fields["shop_name"]) == ("https://shop.example/", "Riverside")
+
+
 def test_a_contact_without_a_name_is_addressed_all_the_same(shop: Shop) -> None:
     shop.planned(shop.contact(first_name=None))
     out = Outbound()

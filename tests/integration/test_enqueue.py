@@ -79,6 +79,17 @@ def test_an_episode_that_a_corrected_order_moves_a_little_gets_no_second_message
     assert (done.messages, done.already_there, done.grants) == (0, 1, 0)
 
 
+def test_a_run_that_asks_twice_for_one_step_of_a_person_is_refused_whole(shop: Shop) -> None:
+    contact, other = shop.contact(), shop.contact()
+    run_id = shop.open_run()
+    shop.request(run_id, other)
+    shop.request(run_id, contact)
+    shop.request(run_id, contact, episode_on=DAY - timedelta(days=29))
+    with pytest.raises(Refused, match="requested twice"):
+        shop.enqueue(run_id)
+    assert set(ledger_rows(shop).values()) == {0}
+
+
 def test_a_new_episode_gets_its_own_message(shop: Shop) -> None:
     contact = shop.contact()
     shop.planned(contact)

@@ -107,6 +107,18 @@ def template_says_more(it: Built) -> None:
     it.owner.execute("update handoff.send_requests set template_hash = 'more'")
 
 
+def step_says_less(it: Built) -> None:
+    """Neither the steps nor the requests say where the link leads."""
+    for step in it.body["steps"]:
+        step["merge_fields"] = {name: said for name, said in step["merge_fields"].items() if name != "step_url"}
+    it.owner.execute("update handoff.send_requests set merge_fields = merge_fields - 'step_url'")
+
+
+def test_what_is_the_same_for_everybody_is_the_steps_to_say(built: Built) -> None:
+    built.owner.execute("update handoff.send_requests set merge_fields = merge_fields - 'step_url'")
+    assert broken(built) == set()
+
+
 def test_a_stored_template_may_name_what_is_filled_in_later(built: Built) -> None:
     template_says_more(built)
     assert broken(built) == {"merge_fields_complete"}
@@ -158,7 +170,8 @@ PLANTED: list[tuple[str, Callable[[Built], None]]] = [
     ("merge_fields_complete", set_request("""merge_fields = merge_fields || '{"rec1_name": " "}'""")),
     ("merge_fields_complete", set_request("merge_fields = merge_fields - 'rec3_url'")),
     ("merge_fields_complete", set_request("merge_fields = merge_fields - 'coupon_code'", "offered")),
-    ("merge_fields_complete", set_request("merge_fields = merge_fields - 'step_url'", "opener")),
+    ("merge_fields_complete", set_request("""merge_fields = merge_fields || '{"step_url": " "}'""", "opener")),
+    ("merge_fields_complete", step_says_less),
     ("merge_fields_complete", template_says_more),
     ("template_is_stored", set_request("template_hash = 'another'")),
     ("no_address_in_merge_fields", set_request("""merge_fields = merge_fields || '{"x": "to Mailed@Example.com"}'""")),

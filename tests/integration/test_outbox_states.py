@@ -162,6 +162,35 @@ def test_what_was_decided_is_frozen(shop: Shop, change: str) -> None:
         shop.owner.execute(f"update outbox.message set {change}")  # noqa: S608
 
 
+@pytest.mark.parametrize("column", ["template_hash", "definition_hash", "run_id"])
+def test_a_message_names_a_run_a_definition_and_a_template_that_are_there(shop: Shop, column: str) -> None:
+    message_id = shop.planned()
+    with pytest.raises(errors.ForeignKeyViolation, match=f"outbox.message: {column} 0{{8}}-0000-.* is not in outbox"):
+        shop.owner.execute(
+            "insert into outbox.message select (jsonb_populate_record(m, jsonb_build_object("
+            " 'id', gen_random_uuid(), 'contact_id', 'x', %s::text, '00000000-0000-0000-0000-000000000000'))).*"
+            " from outbox.message m where id = %s",
+            [column, message_id],
+        )
+
+
+@pytest.mark.parametrize("column", ["definition_hash", "run_id"])
+def test_a_decision_names_a_run_and_a_definition_that_are_there(shop: Shop, column: str) -> None:
+    shop.planned()
+    with pytest.raises(errors.ForeignKeyViolation, match=f"outbox.decision: {column} 0{{8}}-0000-.* is not in outbox"):
+        shop.owner.execute(
+            "insert into outbox.decision select (jsonb_populate_record(d, jsonb_build_object("
+            " 'contact_id', 'x', %s::text, '00000000-0000-0000-0000-000000000000'))).* from outbox.decision d",
+            [column],
+        )
+
+
+def test_the_id_of_a_run_never_changes(shop: Shop) -> None:
+    shop.planned()
+    with pytest.raises(errors.RestrictViolation, match="never changes"):
+        shop.owner.execute("update outbox.run set run_id = gen_random_uuid()")
+
+
 def test_a_shifted_episode_of_the_same_step_is_excluded_until_the_first_is_closed_unsent(shop: Shop) -> None:
     message_id = shop.planned()
     copy = (

@@ -1,4 +1,4 @@
-{{ config(materialized='table', indexes=[{'columns': ['promotion', 'place']}], post_hook='analyze {{ this }}') }}
+{{ config(materialized='table', post_hook='analyze {{ this }}') }}
 
 -- Who needs a code, in the order they are served: what is really sent before a shadow, the longest due first, then by a hash that favours nobody.
 with evaluations as (

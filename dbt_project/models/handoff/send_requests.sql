@@ -24,7 +24,6 @@ timed as (
         steps.offer,
         steps.tag,
         steps.contact_event,
-        steps.merge_fields as static_fields,
         coalesce(decisions.timezone, decisions.campaign_timezone) as zone,
         days.max_late_days,
         days.send_at,
@@ -65,8 +64,7 @@ final as (
         windowed.valid_until,
         windowed.tag,
         windowed.contact_event,
-        windowed.static_fields
-        || jsonb_strip_nulls(
+        jsonb_strip_nulls(
             jsonb_build_object(
                 'last_purchase_on',
                 to_char(windowed.last_purchase_at at time zone windowed.campaign_timezone, 'FMMonth FMDD'),
