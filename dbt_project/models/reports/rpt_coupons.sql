@@ -29,6 +29,19 @@ codes as (
     group by promotion, loaded_at, coalesce(expires_at, 'infinity')
 ),
 
+-- One join for all, so that the planner may begin with the orders that carry a code: a look-up for each grant ever was most of a report.
+used as materialized (
+    select distinct grants.id
+    from {{ source('raw', 'orders') }} as orders
+    cross join {{ ref('rpt_clock') }} as clock
+    inner join {{ source('outbox', 'coupon_grant') }} as grants
+        on grants.code = orders.coupon_code and grants.released_at is null and grants.granted_at <= orders.ordered_at
+    where
+        orders.coupon_code is not null
+        and orders.ordered_at <= clock.reporting_at
+        and ({{ is_purchase('orders') }} or orders.updated_at > clock.reporting_at)
+),
+
 grants as materialized (
     select
         grants.promotion,
@@ -36,20 +49,10 @@ grants as materialized (
         coalesce(codes.expires_at, 'infinity') as expires_at,
         coalesce(grants.released_at, 'infinity') as released_at,
         count(*) as grants,
-        count(redemption.ordered_at) as redeemed
+        count(used.id) as redeemed
     from {{ source('outbox', 'coupon_grant') }} as grants
-    left join {{ source('raw', 'coupon_codes') }} as codes on codes.code = grants.code
-    cross join {{ ref('rpt_clock') }} as clock
-    cross join lateral (
-        select min(orders.ordered_at) as ordered_at
-        from {{ source('raw', 'orders') }} as orders
-        where
-            orders.coupon_code = grants.code
-            and orders.ordered_at >= grants.granted_at
-            and orders.ordered_at <= clock.reporting_at
-            and grants.released_at is null
-            and ({{ is_purchase('orders') }} or orders.updated_at > clock.reporting_at)
-    ) as redemption
+    left join {{ source('raw', 'coupon_codes') }} as codes on codes.code = grants.code and codes.expires_at is not null
+    left join used on used.id = grants.id
     group by
         grants.promotion, grants.as_of, coalesce(codes.expires_at, 'infinity'), coalesce(grants.released_at, 'infinity')
 ),
