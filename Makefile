@@ -42,11 +42,11 @@ demo: $(VENV)/.installed ## See the whole product work on a year of real purchas
 	@$(BIN)/python -m local.demo
 
 .PHONY: test
-test: $(VENV)/.installed-dev ## Run the whole test suite
+test: $(VENV)/.installed-dev ## Run the whole test suite (TESTS=... for some of it)
 	@$(BIN)/python -m pytest $(TESTS)
 
 .PHONY: test-postgres
-test-postgres: $(VENV)/.installed-dev ## Run it on another PostgreSQL: POSTGRES_BIN=/usr/lib/postgresql/15/bin
+test-postgres: $(VENV)/.installed-dev ## Run the suite on another PostgreSQL: POSTGRES_BIN=/usr/lib/postgresql/15/bin
 	@test -n "$(POSTGRES_BIN)" || { echo "Say which PostgreSQL: make test-postgres POSTGRES_BIN=/usr/lib/postgresql/15/bin (the folder with initdb and pg_ctl)."; exit 2; }
 	@$(BIN)/python -m local.another_postgres "$(POSTGRES_BIN)" $(MAKE) --no-print-directory test
 

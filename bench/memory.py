@@ -1,18 +1,26 @@
 """Peak memory of every Python process of a day, in the young shop and in the one ten times as old.
 
-The kernel's own count: `ru_maxrss` of each verb's process, `VmHWM` of the services that stay up. Nothing may grow with
-the history: it is read in the database.
+The kernel's own count: `ru_maxrss` of each verb's process, `VmHWM` of the services that stay up, and of `winback run`
+and its Airflow, which are looked at while they run: `ru_maxrss` would be that of the largest verb they waited for.
+Nothing may grow with the history: it is read in the database.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench import server
-from bench.days import LARGE, SMALL, VERBS, shop
-from bench.measure import Figure, command
+from bench.days import LARGE, SMALL, VERBS, Shop, shop
+from bench.measure import Figure, command, say
 
 LAST_VERBS = ("dispatch", "report")
+SERVICES = {"local.sandbox": "the service local.sandbox", "events": "the service events"}
+RUN = {"run": "run", "local.airflow_days": "Airflow under `winback run`"}
+"""A word of a command line -> the process it is."""
+LOOK_SECONDS = 0.1
 
 
 def run(quick: bool) -> list[Figure]:
@@ -22,7 +30,7 @@ def run(quick: bool) -> list[Figure]:
         it = shop(name, quick)
         day = it.advance()
         day.run(it.url, *VERBS, *LAST_VERBS)
-        peaks[name] = {**day.peak_bytes, **services()}
+        peaks[name] = {**day.peak_bytes, **through_airflow(it), **running(SERVICES)}
         server.stop_services()
     figures = [
         Figure(
@@ -38,8 +46,41 @@ def run(quick: bool) -> list[Figure]:
     return [*figures, _loader()]
 
 
-def services() -> dict[str, int]:
-    """Service -> peak bytes of the benchmarks' own Python services that are up: the sandbox and the webhook service."""
+def through_airflow(it: Shop) -> dict[str, int]:
+    """The next day by `winback run`: process -> peak bytes of the command and of the Airflow process it starts."""
+    as_of = it.advance().as_of.isoformat()
+    server.use(it.url)
+    with watched(RUN) as peaks:
+        child = command("run", "--as-of", as_of)
+    say(f"{it.name} {as_of}: winback run, {child.wall:.0f} s by the clock")
+    return peaks
+
+
+@contextmanager
+def watched(names: dict[str, str]) -> Iterator[dict[str, int]]:
+    """Process -> its peak bytes as last seen while the block ran."""
+    found: dict[str, int] = {}
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(LOOK_SECONDS):
+            for name, peak in running(names).items():
+                found[name] = max(peak, found.get(name, 0))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        thread.join()
+    if missing := set(names.values()) - set(found):
+        raise RuntimeError(f"No process was seen of {', '.join(sorted(missing))}: it is called otherwise by now.")
+
+
+def running(names: dict[str, str]) -> dict[str, int]:
+    """Process -> its peak bytes so far, of the benchmarks' own Python processes that run now and have such a word in
+    their command line."""
     found: dict[str, int] = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -48,12 +89,14 @@ def services() -> dict[str, int]:
             environment = (process / "environ").read_text()
         except OSError:
             continue
-        if f"WINBACK_LOCAL={server.home()}" not in environment:
+        if f"WINBACK_LOCAL={server.home()}" not in environment.split("\0"):
             continue
-        for service in ("local.sandbox", "events"):
-            if service in words:
-                peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-                found[f"the service {service}"] = int(peak.split()[1]) * 1024
+        peak = next((line for line in status.splitlines() if line.startswith("VmHWM:")), None)
+        if peak is None:  # it has ended, and nobody has collected it yet
+            continue
+        # A process that is about to become another one is called like its parent: the larger is meant.
+        for name in (name for word, name in names.items() if word in words):
+            found[name] = max(int(peak.split()[1]) * 1024, found.get(name, 0))
     return found
 
 

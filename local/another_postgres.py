@@ -84,7 +84,7 @@ def _check_programs(programs: Path) -> None:
     missing = [name for name in NEEDED if not os.access(programs / name, os.X_OK)]
     if missing:
         raise WinbackError(
-            f"The folder {programs} has no {' and no '.join(missing)}. POSTGRES_BIN names the folder with a PostgreSQL "
+            f"The folder {programs} lacks {', '.join(missing)}. POSTGRES_BIN names the folder with a PostgreSQL "
             f"server's own programs, such as /usr/lib/postgresql/{OLDEST}/bin (`pg_config --bindir` tells it; on "
             "Debian the package is called postgresql-15). Nothing was started."
         )
