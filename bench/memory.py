@@ -1,8 +1,8 @@
 """Peak memory of every Python process of a day, in the young shop and in the one ten times as old.
 
-The kernel's own count: `ru_maxrss` of each verb's process, `VmHWM` of the services that stay up, and of `winback run`
-and its Airflow, which are looked at while they run: `ru_maxrss` would be that of the largest verb they waited for.
-Nothing may grow with the history: it is read in the database.
+The kernel's own count, `VmHWM`, looked at while a process runs: `ru_maxrss` of a child begins with the size of whoever
+started it, and `winback run` would have that of the largest verb it waited for. Nothing may grow with the history: it
+is read in the database.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from bench import server
 from bench.days import LARGE, SMALL, VERBS, Shop, shop
 from bench.measure import Figure, command, say
 
-LAST_VERBS = ("dispatch", "report")
+DAY = (*VERBS, "dispatch", "report")
 SERVICES = {"local.sandbox": "the service local.sandbox", "events": "the service events"}
 RUN = {"run": "run", "local.airflow_days": "Airflow under `winback run`"}
 """A word of a command line -> the process it is."""
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.05
 
 
 def run(quick: bool) -> list[Figure]:
@@ -28,9 +28,9 @@ def run(quick: bool) -> list[Figure]:
     peaks: dict[str, dict[str, int]] = {}
     for name in (SMALL, LARGE):
         it = shop(name, quick)
-        day = it.advance()
-        day.run(it.url, *VERBS, *LAST_VERBS)
-        peaks[name] = {**day.peak_bytes, **through_airflow(it), **running(SERVICES)}
+        with watched({verb: verb for verb in DAY}) as verbs:
+            it.advance().run(it.url, *DAY)
+        peaks[name] = {**verbs, **through_airflow(it), **running(SERVICES)}
         server.stop_services()
     figures = [
         Figure(
