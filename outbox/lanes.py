@@ -26,7 +26,7 @@ from outbox.claims import Claimed, Group, Rules, Shard
 from outbox.outcomes import Told
 from outbox.sql import ledger
 from senders import links
-from senders.contract import UNREACHABLE, WEBPUSH, Message, Outcome, OutcomeKind, Sender, Template
+from senders.contract import UNREACHABLE, Message, Outcome, OutcomeKind, Sender, Template
 from warehouse.clock import Clock
 from warehouse.errors import Misconfigured, WinbackError
 
@@ -40,8 +40,6 @@ FAILED_BATCHES = 5
 """So many batches in a row of which the provider failed every message stop the campaign in this process."""
 REFUSED_MESSAGES = 50
 """So many messages in a row that the provider refused do the same: a few refusals are about their recipients."""
-MISSED_PUSHES = 2
-"""A push goes to the host that the browser named: a single one that is gone is that browser's, not the channel's."""
 RECORD_TRIES = 6
 """How often the recording of outcomes is tried again when the database has gone away: half a second, then doubled."""
 
@@ -61,6 +59,8 @@ class Shared:
     """Campaigns whose batches all failed."""
     unreachable: dict[str, Outcome] = field(default_factory=dict)
     """Channel -> the last outcome of a provider that could not be reached, until it takes a message again."""
+    missed: dict[str, set[uuid.UUID]] = field(default_factory=lambda: defaultdict(set))
+    """Channel -> messages for which nobody could be reached since one was taken."""
     cooling: dict[str, datetime] = field(default_factory=dict)
     """Channel -> business time before which its provider wants to hear nothing."""
     failures: Counter[str] = field(default_factory=Counter)
@@ -89,17 +89,22 @@ class Shared:
         with self.lock:
             self.misconfigured.setdefault(channel, str(error))
 
-    def learn(self, group: Group, told: Sequence[Outcome], now: datetime) -> None:
+    def learn(
+        self, group: Group, told: Mapping[uuid.UUID, Outcome], now: datetime, *, unreachable_after: int = 1
+    ) -> None:
         """Counts what fails in a row; notes who cannot be reached, and how long a provider wants to be left alone."""
-        waits = [outcome.retry_after for outcome in told if outcome.retry_after]
-        kinds = {outcome.kind for outcome in told}
-        missed = [outcome for outcome in told if outcome.error_code == UNREACHABLE]
+        waits = [outcome.retry_after for outcome in told.values() if outcome.retry_after]
+        kinds = {outcome.kind for outcome in told.values()}
+        missed = {message_id: outcome for message_id, outcome in told.items() if outcome.error_code == UNREACHABLE}
         campaign = group.campaign
         with self.lock:
             if waits or OutcomeKind.ACCEPTED in kinds:
                 self.unreachable.pop(group.channel, None)
-            elif len(missed) >= (MISSED_PUSHES if group.channel == WEBPUSH else 1):
-                self.unreachable[group.channel] = missed[-1]
+                self.missed.pop(group.channel, None)
+            elif missed:
+                self.missed[group.channel] |= missed.keys()
+                if len(self.missed[group.channel]) >= unreachable_after:
+                    self.unreachable[group.channel] = list(missed.values())[-1]
             if waits:
                 self.cooling[group.channel] = now + max(waits)
             elif OutcomeKind.ACCEPTED in kinds:
@@ -194,7 +199,7 @@ class Lane:
                 ]
                 if messages:
                     told, spared = self._hand_over(group, sender, messages)
-                    self._shared.learn(group, list(told.values()), now)
+                    self._shared.learn(group, told, now, unreachable_after=sender.unreachable_after)
                     answers.update(told)
             for each in part:
                 yield Told(each.message_id, each.attempt_no, answers.get(each.message_id) or spared or _UNANSWERED)

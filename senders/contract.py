@@ -129,6 +129,9 @@ class Sender(Protocol):
     """`email`, `sms` or `webpush`."""
     batch_size: int
     """How many messages one `send` takes at most."""
+    unreachable_after: int
+    """So many messages for which nobody could be reached, none being taken meanwhile, mean that the provider is down.
+    One, where all go to the same host; more, where each recipient names a host of their own."""
 
     def send(self, messages: Sequence[Message]) -> Mapping[uuid.UUID, Outcome]:
         """Sends up to `batch_size` messages and returns one outcome each: nothing is raised for a message.

@@ -24,10 +24,13 @@ def accept(message: Message) -> Outcome:
 class MemorySender:
     """A channel without a provider."""
 
-    def __init__(self, channel: str = EMAIL, *, batch_size: int = 100, answer: Answer = accept) -> None:
+    def __init__(
+        self, channel: str = EMAIL, *, batch_size: int = 100, answer: Answer = accept, unreachable_after: int = 1
+    ) -> None:
         self.channel = channel
         self.batch_size = batch_size
         self.answer = answer
+        self.unreachable_after = unreachable_after
         self.inbox: list[Message] = []
 
     def send(self, messages: Sequence[Message]) -> Mapping[UUID, Outcome]:

@@ -51,6 +51,7 @@ class SendGridSender:
     """One campaign's e-mail."""
 
     channel = EMAIL
+    unreachable_after = 1
 
     def __init__(self, transport: Transport, settings: payload.Settings, batch_size: int = DEFAULT_BATCH) -> None:
         self.batch_size = batch_size

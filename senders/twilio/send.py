@@ -59,6 +59,7 @@ class TwilioSender:
 
     channel = SMS
     batch_size = BATCH
+    unreachable_after = 1
 
     def __init__(self, transport: Transport, settings: Settings, connections: int = DEFAULT_CONNECTIONS) -> None:
         self._transport = transport

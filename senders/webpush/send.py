@@ -51,6 +51,7 @@ class WebPushSender:
 
     channel = WEBPUSH
     batch_size = BATCH
+    unreachable_after = 2  # the browser names the host: a single one that is gone is that browser's
 
     def __init__(self, transport: Transport, connections: int = DEFAULT_CONNECTIONS) -> None:
         self._transport = transport

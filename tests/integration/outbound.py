@@ -28,7 +28,12 @@ class Outbound:
 
     def __init__(self, batch_size: int = 100, **answers: Answer) -> None:
         self.senders = {
-            channel: MemorySender(channel, batch_size=batch_size, **({"answer": answer} if answer else {}))
+            channel: MemorySender(
+                channel,
+                batch_size=batch_size,
+                unreachable_after=2 if channel == WEBPUSH else 1,
+                **({"answer": answer} if answer else {}),
+            )
             for channel in (EMAIL, SMS, WEBPUSH)
             for answer in [answers.get(channel)]
         }

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from outbox.dispatch import Dispatcher
 from senders.contract import UNREACHABLE, Message, NotSent, Outcome, OutcomeKind
-from tests.integration.handoff_stub import Shop, campaign
+from tests.integration.handoff_stub import SEND_AT, Shop, campaign
 from tests.integration.outbound import ACCEPT, Outbound
 
 
@@ -93,6 +93,25 @@ def test_one_browser_whose_push_service_is_gone_is_no_alarm_and_several_are(shop
             subscribe(shop, contact)
         shop.owner.execute("update outbox.message set not_before = now() - interval '1 second'")
         assert set(Dispatcher(Outbound(webpush=unreachable).factory).live().unreachable) == alarmed
+
+
+def test_pushes_that_reach_nobody_are_counted_over_all_batches_of_a_dispatch(shop: Shop) -> None:
+    shop.define(campaign(hours={"webpush": None}))
+    due_now(shop, 3, channels=["webpush"], consent=Jsonb({"webpush": {}}))
+    for (contact,) in shop.rows("select contact_id from raw.contacts"):
+        subscribe(shop, contact)
+    done = Dispatcher(Outbound(batch_size=1, webpush=unreachable).factory, connections=1).live()
+    assert set(done.unreachable) == {"webpush"}
+
+
+def test_one_push_tried_again_and_again_is_still_one_browser(shop: Shop) -> None:
+    shop.define(campaign(hours={"webpush": None}))
+    shop.planned(channels=["webpush"], consent=Jsonb({"webpush": {}}))
+    for (contact,) in shop.rows("select contact_id from raw.contacts"):
+        subscribe(shop, contact)
+    done = Outbound(webpush=unreachable).simulate(until=SEND_AT + timedelta(minutes=4))
+    assert shop.value("select count(*) from outbox.attempt") == 4
+    assert (done.unreachable, done.put_off["webpush"].waiting) == ({}, 1)
 
 
 def subscribe(shop: Shop, contact: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -116,7 +117,7 @@ def test_the_rules_of_a_channel_are_those_of_its_definition(bundle: Bundle) -> N
 def test_a_channel_that_asked_for_a_pause_is_left_alone_until_it_is_over() -> None:
     shared = Shared()
     wait = Outcome(OutcomeKind.NOT_SENT, retry_after=timedelta(minutes=5))
-    shared.learn(GROUP, [wait], NOW)
+    shared.learn(GROUP, {uuid.uuid4(): wait}, NOW)
     assert not shared.may_go(GROUP, NOW + timedelta(minutes=4))
     assert shared.may_go(GROUP, NOW + timedelta(minutes=5))
     assert GROUP.campaign not in shared.stopped
@@ -125,9 +126,9 @@ def test_a_channel_that_asked_for_a_pause_is_left_alone_until_it_is_over() -> No
 def test_a_few_refused_recipients_stop_nobody_and_many_in_a_row_do() -> None:
     shared = Shared()
     for _ in range(REFUSED_MESSAGES - 1):
-        shared.learn(GROUP, [Outcome(OutcomeKind.REJECTED)], NOW)
+        shared.learn(GROUP, {uuid.uuid4(): Outcome(OutcomeKind.REJECTED)}, NOW)
     assert shared.may_go(GROUP, NOW)
-    shared.learn(GROUP, [Outcome(OutcomeKind.REJECTED)], NOW)
+    shared.learn(GROUP, {uuid.uuid4(): Outcome(OutcomeKind.REJECTED)}, NOW)
     assert not shared.may_go(GROUP, NOW)
 
 
@@ -135,7 +136,7 @@ def test_failing_batches_count_only_in_a_row() -> None:
     shared = Shared()
     bad, good = [Outcome(OutcomeKind.UNKNOWN)], [Outcome(OutcomeKind.ACCEPTED), Outcome(OutcomeKind.UNKNOWN)]
     for told in [bad] * (FAILED_BATCHES - 1) + [good] + [bad] * (FAILED_BATCHES - 1):
-        shared.learn(GROUP, told, NOW)
+        shared.learn(GROUP, {uuid.uuid4(): each for each in told}, NOW)
     assert shared.may_go(GROUP, NOW)
-    shared.learn(GROUP, bad, NOW)
+    shared.learn(GROUP, {uuid.uuid4(): each for each in bad}, NOW)
     assert not shared.may_go(GROUP, NOW)
