@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -46,14 +47,17 @@ def run(quick: bool) -> list[Figure]:
     """What allocating and freezing costs over the bare rows, and what the loop costs over it."""
     contacts = QUICK_CONTACTS if quick else CONTACTS
     run_id = _prepare(contacts)
-    found = []
+    found, looped = [], []
+    loop = server.database("bench_coupons_loop", template="bench_coupons")
+    queue = _queue(loop, run_id)
     for number in range(REPETITIONS):
         url = server.database("bench_coupons_copy", template="bench_coupons")
         found.append(_repeat(url, run_id, contacts))
-        say(f"{number + 1} of {REPETITIONS}: {found[-1]}")
-    looped = _loop(server.database("bench_coupons_copy", template="bench_coupons"), run_id)
-    server.drop("bench_coupons_copy")
-    server.drop("bench_coupons")
+        # Turn and turn about: what else the machine does meanwhile hits both.
+        looped.append(_loop(loop, queue[number * SAMPLE : (number + 1) * SAMPLE]))
+        say(f"{number + 1} of {REPETITIONS}: {found[-1]}; the loop {looped[-1]:.1f} s for {SAMPLE:,} contacts")
+    for name in ("bench_coupons_copy", "bench_coupons_loop", "bench_coupons"):
+        server.drop(name)
     ours = [one.allocated + one.enqueued for one in found]
     frozen = [one.allocated + one.frozen for one in found]
     bare = [one.bare for one in found]
@@ -193,8 +197,8 @@ def _copy_keys(connection: psycopg.Connection, table: str) -> None:
         connection.execute(f"alter table bare_{table} add constraint {name} {definition}")
 
 
-def _loop(url: str, run_id: uuid.UUID) -> list[float]:
-    """The row-by-row way for `SAMPLE` contacts of the run, and for the next ones: seconds by the clock of each time."""
+def _queue(url: str, run_id: uuid.UUID) -> list[str]:
+    """A pool and a queue as the loop wants them; the contacts in it, `SAMPLE` for each repetition."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             "create table pool as select promotion, code, null::text as contact_id from raw.coupon_codes order by code"
@@ -207,14 +211,16 @@ def _loop(url: str, run_id: uuid.UUID) -> list[float]:
             [run_id, SAMPLE * REPETITIONS],
         )
         connection.execute("alter table queue add primary key (contact_id)")
-        queue = [row[0] for row in connection.execute("select contact_id from queue order by contact_id").fetchall()]
-        found = []
-        for first in range(0, len(queue), SAMPLE):
-            began = time.perf_counter()
-            for contact in queue[first : first + SAMPLE]:
-                _one(connection, contact)
-            found.append(time.perf_counter() - began)
-        return found
+        return [row[0] for row in connection.execute("select contact_id from queue order by contact_id").fetchall()]
+
+
+def _loop(url: str, contacts: Sequence[str]) -> float:
+    """The row-by-row way for these contacts: seconds by the clock."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        began = time.perf_counter()
+        for contact in contacts:
+            _one(connection, contact)
+        return time.perf_counter() - began
 
 
 def _one(connection: psycopg.Connection, contact: str) -> None:
