@@ -34,7 +34,7 @@ final as (
         evaluations.episode_on,
         evaluations.due_on,
         (evaluations.as_of + steps.valid_days) as offer_ends_on,
-        (evaluations.as_of + steps.valid_days + 1)::timestamp at time zone evaluations.campaign_timezone as valid_until
+        {{ day_start('evaluations.as_of + steps.valid_days + 1', 'evaluations.campaign_timezone') }} as valid_until
     from evaluations
     inner join steps
         on steps.run_id = evaluations.run_id and steps.campaign = evaluations.campaign and steps.step = evaluations.step
