@@ -28,6 +28,8 @@ from warehouse.clock import Clock, shown
 
 CONNECTIONS = 4
 """Lanes a process works with, unless told otherwise."""
+HELD_TRIES, HELD_SECONDS = 10, 0.2
+"""How often, and after how long each time, a pass looks again at what is due and in other workers' hands."""
 LINGER = timedelta(seconds=60)
 """How long a live pass waits for a provider that asked for a pause; a longer one is left to the next dispatch."""
 
@@ -159,16 +161,26 @@ class Dispatcher:
         self.shared.count({name: count for name, count in counts.items() if count})
 
     def _pass(self, desk: psycopg.Connection, clock: Clock) -> None:
-        """Serves every group that is due, again and again: a rejected message comes back with its next channel."""
-        while True:
+        """Serves every group that is due, again and again: a rejected message comes back with its next channel.
+
+        What another worker is judging at this moment is its own to finish: looked at a few times more, then left.
+        """
+        held = 0
+        while held < HELD_TRIES:
             now = clock.now(desk)
             due = claims.due_groups(desk, clock=now, mode=clock.mode, shard=self._shard)
             going = {group: count for group, count in due.items() if self.shared.may_go(group, now)}
             if not going:
                 return
+            before = self.shared.picked
             for group, count in going.items():
+                picked = self.shared.picked
                 self._serve(group, count, clock)
-                self._report(desk, group, clock)
+                if not held or self.shared.picked > picked:
+                    self._report(desk, group, clock)
+            held = 0 if self.shared.picked > before else held + 1
+            if held and self.shared.stopping.wait(HELD_SECONDS):
+                return
 
     def _serve(self, group: Group, due: int, clock: Clock) -> None:
         lanes = self._lanes[: max(1, math.ceil(due / SMALL_BATCH))]

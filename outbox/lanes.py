@@ -40,8 +40,10 @@ FAILED_BATCHES = 5
 """So many batches in a row of which the provider failed every message stop the campaign in this process."""
 REFUSED_MESSAGES = 50
 """So many messages in a row that the provider refused do the same: a few refusals are about their recipients."""
-RECORD_TRIES = 6
-"""How often the recording of outcomes is tried again when the database has gone away: half a second, then doubled."""
+RECORD_FOR = timedelta(minutes=4)
+"""How long the recording of outcomes is tried again when the database has gone away: somewhat less than a lease."""
+LONGEST_PAUSE = 10.0
+"""Seconds between two of these tries: half a second at first, then doubled up to this."""
 
 
 @dataclass
@@ -65,6 +67,8 @@ class Shared:
     """Channel -> business time before which its provider wants to hear nothing."""
     failures: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
+    picked: int = 0
+    """Messages that a claim has looked at so far: while it stands still, what is due is in other workers' hands."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, states: Mapping[str, int], channel: str | None = None) -> None:
@@ -143,7 +147,11 @@ class Lane:
         template = self._template(group.template_hash)
         more = True
         while more and self._shared.may_go(group, clock.now(self._connection)):
-            batch, more = self._take(group, rules, sender, clock, shard)
+            try:
+                batch, more = self._take(group, rules, sender, clock, shard)
+            except psycopg.OperationalError:
+                self._give_back(clock)
+                raise
             if batch:
                 told = list(self._send(group, sender, template, batch, clock))
                 self._shared.count(self._record(told, clock), group.channel)
@@ -172,6 +180,8 @@ class Lane:
             )
             if not claim.picked:
                 return batch, False
+            with self._shared.lock:
+                self._shared.picked += claim.picked
             batch += claim.opened
         return batch, True
 
@@ -228,20 +238,30 @@ class Lane:
             broken = Outcome(OutcomeKind.UNKNOWN, error_code=type(error).__name__)
             return {message.message_id: broken for message in messages}, None
 
+    def _give_back(self, clock: Clock) -> None:
+        """The database went away during a claim, which may have been committed: nothing of it was handed over."""
+        self._persist(
+            lambda connection: outcomes.give_back(connection, self.worker, _NO_DATABASE, clock=clock.now(connection))
+        )
+
     def _record(self, told: Sequence[Told], clock: Clock) -> Counter[str]:
-        """Writes outcomes down, through a database that may have gone away meanwhile: what a provider said must
-        not be lost."""
-        for attempt in range(1, RECORD_TRIES + 1):
+        """Writes outcomes down: what a provider said must not be lost."""
+        return self._persist(lambda connection: outcomes.record(connection, told, clock=clock.now(connection)))
+
+    def _persist(self, write: Callable[[psycopg.Connection], Counter[str]]) -> Counter[str]:
+        """Writes through a database that may have gone away meanwhile. Raises what it met when it stays away."""
+        until, pause = time.monotonic() + RECORD_FOR.total_seconds(), 0.5
+        while True:
             try:
                 if self._connection.closed:
                     self._connection = ledger()
-                return outcomes.record(self._connection, told, clock=clock.now(self._connection))
+                return write(self._connection)
             except (psycopg.OperationalError, WinbackError):
                 self._connection.close()
-                if attempt == RECORD_TRIES:
+                if time.monotonic() + pause > until:
                     raise
-                time.sleep(2.0**attempt / 4)
-        raise AssertionError("unreachable")
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
 
     def _sender(self, group: Group) -> Sender | None:
         """The group's sender, or None with the channel out of service: then nothing of it is claimed."""

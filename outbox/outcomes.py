@@ -50,6 +50,17 @@ def record(connection: psycopg.Connection, told: Sequence[Told], *, clock: datet
     return Counter(row["state"] for row in rows)
 
 
+def give_back(connection: psycopg.Connection, worker: str, outcome: Outcome, *, clock: datetime) -> Counter[str]:
+    """Closes every attempt that a worker has open, all with one outcome, and moves their messages on; commits.
+
+    Returns what `record` does. For a worker that knows that it handed none of them over.
+    """
+    with connection.transaction():
+        rows = queries.open_attempts(connection, worker=worker)
+        told = [Told(row["message_id"], row["attempt_no"], outcome) for row in rows]
+        return record(connection, told, clock=clock)
+
+
 def _document(told: Told) -> dict[str, object]:
     outcome = told.outcome
     return {

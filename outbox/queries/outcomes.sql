@@ -74,6 +74,10 @@ select r.message_id, coalesce(m.state, 'ignored') as state, m.outcome
 from reported r
 left join moved m on m.id = r.message_id;
 
+-- name: open_attempts(worker)
+-- What a worker has under way.
+select message_id, attempt_no from outbox.attempt where outcome = 'open' and worker = :worker;
+
 -- name: reconcile_by_events(clock)
 -- In doubt, until a provider reports about it: an event that carries our id proves that the message was accepted.
 with doubtful as materialized (
