@@ -7,9 +7,13 @@ Exits 1 when anything that has to be zero is not, or when the control shows noth
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from local import postgres
 from tests.faults import table
@@ -32,6 +36,27 @@ def main() -> int:
     report = settings.read().local / "faults.json"
     os.environ["WINBACK_LOCAL"] = str(settings.read().local / "faults")
     os.environ.pop("WINBACK_DATABASE_URL", None)
+    with _alone(settings.read().local) as alone:
+        if not alone:
+            sys.stderr.write("make faults is running in this checkout already: its server is one. Nothing was done.\n")
+            return 1
+        return _play(asked, report)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    """Whether nobody else plays here, until the block ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "running.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _play(asked: argparse.Namespace, report: Path) -> int:
     arena = Arena(postgres.ensure().url("postgres"))
     began = time.monotonic()
 
