@@ -25,6 +25,7 @@ from outbox.sql import ledger, queries
 from senders import registry
 from senders.contract import UNREACHABLE
 from warehouse.clock import Clock, shown
+from warehouse.errors import WinbackError
 
 CONNECTIONS = 4
 """Lanes a process works with, unless told otherwise."""
@@ -261,12 +262,16 @@ class Dispatcher:
         workers = [lane.worker for lane in self._lanes]
 
         def beat() -> None:
+            missed = 0
             while not done.wait(claims.LEASE.total_seconds() / 5):
                 try:
                     with ledger() as connection:
                         claims.extend(connection, workers)
-                except psycopg.Error:
-                    continue  # the lease outlasts several missed beats
+                    missed = 0
+                except (psycopg.Error, WinbackError) as error:  # the lease outlasts several missed beats
+                    missed += 1
+                    if missed == 1:
+                        self._progress(f"the leases cannot be renewed for now ({type(error).__name__}); tried again")
 
         heart = threading.Thread(target=beat, name="leases", daemon=True)
         heart.start()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -13,11 +15,13 @@ import pytest
 
 from outbox import claims, dispatch
 from outbox.dispatch import Dispatcher
+from outbox.sql import ledger
 from senders.memory.send import MemorySender
 from tests.integration.handoff_stub import BUILT_AT, UNTIL, Shop
 from tests.integration.outbound import Outbound
 from tests.integration.test_dispatch import states
 from warehouse.connect import Role, connect
+from warehouse.errors import WinbackError
 
 
 @contextmanager
@@ -75,3 +79,30 @@ def test_a_claim_that_the_database_cut_off_is_given_back(shop: Shop, monkeypatch
     assert shop.rows("select distinct outcome, error_code from outbox.attempt") == [("not_sent", "database_lost")]
     monkeypatch.setattr(claims, "claim", claimed)
     assert Outbound().simulate().totals == {"accepted": 30}
+
+
+def test_leases_are_renewed_again_after_the_database_was_away_for_a_while(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "LEASE", timedelta(seconds=1))
+    shop.planned()
+    said: list[str] = []
+    misses = iter([WinbackError("The warehouse cannot be reached."), psycopg.OperationalError("closed")])
+
+    def sometimes() -> psycopg.Connection:
+        if threading.current_thread().name == "leases" and (error := next(misses, None)):
+            raise error
+        return ledger()
+
+    class Slow(MemorySender):
+        def send(self, messages: Any) -> Any:
+            time.sleep(2)
+            assert shop.value("select lease_until > clock_timestamp() from outbox.attempt")
+            return super().send(messages)
+
+    monkeypatch.setattr(dispatch, "ledger", sometimes)
+    Dispatcher(lambda *_: Slow(), progress=said.append).simulated(BUILT_AT, UNTIL, tell=lambda _: None)
+    assert states(shop) == {"accepted": 1}
+    assert [line for line in said if "leases" in line] == [
+        "the leases cannot be renewed for now (WinbackError); tried again"
+    ]
