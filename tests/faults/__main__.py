@@ -78,4 +78,7 @@ def _play(asked: argparse.Namespace, report: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

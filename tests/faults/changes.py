@@ -54,7 +54,7 @@ def _opted_out(it: Round) -> None:
     for number, contact_id in enumerate(before):
         _stop(it, contact_id, number % 3)
     it.crew.start(2)
-    it.crew.until("something was sent", it.crew.receipts)
+    it.crew.until_sent()
     kills = it.some(3, 1)
     for number, contact_id in enumerate(meanwhile):
         _stop(it, contact_id, number % 3)
@@ -85,8 +85,9 @@ def _at_night(it: Round) -> None:
     _show_sandbox(it)
     it.sandbox.set_faults({"kind": "latency", "seconds": 0.1}, {"kind": "lose", "channel": "webhook"})
     for _ in range(it.some(3, 1)):
+        before = it.crew.receipts()
         worker = it.crew.start()
-        it.crew.until("something is sent", lambda worker=worker: it.crew.receipts() or worker.poll() is not None)  # type: ignore[misc]
+        it.crew.until_sent(before)
         time.sleep(it.dice.uniform(0.0, 0.3))
         it.crew.kill(worker)
         time.sleep(LEASE)

@@ -73,7 +73,7 @@ def _server_killed(it: Round) -> None:
     for _ in range(it.some(5, 1)):
         before = it.crew.receipts()
         it.crew.start(2)
-        it.crew.until("something is sent", lambda before=before: it.crew.receipts() > before or not it.crew.reap())  # type: ignore[misc]
+        it.crew.until_sent(before)
         time.sleep(it.dice.uniform(0.0, 0.3))
         server.kill()
         it.crew.kills += 1

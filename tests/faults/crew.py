@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,8 +26,10 @@ from warehouse import connections
 HOME = Path(__file__).resolve().parent.parent.parent
 LEASE = 2.5
 """Seconds: what five minutes are in production."""
-PATIENCE = 180.0
+PATIENCE = 300.0
 """Seconds until a round that does not come to its end is given up."""
+BROKEN_OFF = threading.Event()
+"""Set when the whole run is broken off: no round waits or starts a process any more."""
 Contestant = Literal["ours", "naive"]
 
 UNFINISHED = {
@@ -81,6 +84,7 @@ class Crew:
 
     def spawn(self, module: str, *arguments: str, log: Path | None = None, **variables: str) -> subprocess.Popen[bytes]:
         """A process of the round that runs a module; whoever asks for it ends it."""
+        _go_on()
         with (log or self.log).open("a") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
@@ -157,15 +161,20 @@ class Crew:
         """How many messages the providers have taken."""
         return sum(self.sandbox.status()["accepted"].values())
 
-    def until(self, what: str, holds: Callable[[], Any], seconds: float = 30.0) -> None:
+    def until(self, what: str, holds: Callable[[], Any], seconds: float = 60.0) -> None:
         """Waits for a moment. Raises `StuckError` when it does not come."""
         end = time.monotonic() + seconds
         while not holds():
+            _go_on()
             if time.monotonic() > end:
                 raise StuckError(
                     f"{self.contestant}: waited {seconds:.0f} s in vain until {what}.\n{self.last_words()}"
                 )
             time.sleep(0.01)
+
+    def until_sent(self, beyond: int = 0) -> None:
+        """Waits until the providers have taken more than so many messages, or every worker has ended."""
+        self.until("something is sent", lambda: self.receipts() > beyond or not self.reap())
 
     def finish(self, workers: int = 2) -> None:
         """Keeps so many workers at work until nothing is left to do and every dead worker's lease is over.
@@ -174,6 +183,7 @@ class Crew:
         """
         end = time.monotonic() + PATIENCE
         while self.unfinished():
+            _go_on()
             if time.monotonic() > end:
                 raise StuckError(
                     f"{self.contestant}: {self.unfinished()} messages are never done.\n{self.last_words()}"
@@ -182,6 +192,7 @@ class Crew:
                 self.start()
             time.sleep(0.05)
         while self.reap():
+            _go_on()
             if time.monotonic() > end:
                 raise StuckError(f"{self.contestant}: a worker does not end.\n{self.last_words()}")
             time.sleep(0.02)
@@ -208,6 +219,11 @@ class Crew:
         self.live.clear()
         if self._desk is not None:
             self._desk.close()
+
+
+def _go_on() -> None:
+    if BROKEN_OFF.is_set():
+        raise StuckError("broken off")
 
 
 @contextmanager

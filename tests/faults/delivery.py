@@ -65,7 +65,7 @@ def _stopped_past_its_lease(it: Round) -> None:
         before = it.crew.receipts()
         it.sandbox.set_faults({"kind": "hang", "accepted": True, "seconds": LEASE + 3, "next": it.crew.lanes})
         sleeper = it.crew.start()
-        it.crew.until("something was sent", partial(_more_receipts, it, before))
+        it.crew.until_sent(before)
         sleeper.send_signal(signal.SIGSTOP)
         time.sleep(LEASE + 0.5)
         it.sandbox.set_faults()
@@ -75,10 +75,6 @@ def _stopped_past_its_lease(it: Round) -> None:
         sleeper.send_signal(signal.SIGCONT)
         it.crew.until("the first one ends, too", partial(_ended, sleeper), 60)
     it.crew.finish()
-
-
-def _more_receipts(it: Round, before: int) -> bool:
-    return it.crew.receipts() > before
 
 
 def _ended(worker: subprocess.Popen[bytes]) -> bool:

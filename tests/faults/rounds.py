@@ -16,7 +16,7 @@ from typing import Protocol
 
 from local.sandbox.server import Handle, Sandbox
 from tests.faults import shop as shops
-from tests.faults.crew import Contestant, Crew, crew
+from tests.faults.crew import BROKEN_OFF, Contestant, Crew, crew
 from tests.faults.database import Arena, warehouse
 from tests.faults.judge import Verdict, judge
 from tests.integration.handoff_stub import SEND_AT, Shop
@@ -162,8 +162,13 @@ def run(
             for seed in range(1, (seeds or result.experiment.seeds[quick]) + 1)
             for contestant in result.experiment.contestants
         ]
-        for each in as_completed(rounds):
-            each.result()
+        try:
+            for each in as_completed(rounds):
+                each.result()
+        except KeyboardInterrupt:
+            BROKEN_OFF.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return results
 
 
@@ -171,6 +176,8 @@ def play(arena: Arena, experiment: Experiment, contestant: Contestant, seed: int
     """One round, judged."""
     people = experiment.people[quick]
     with (experiment.stage or on_stage)(arena, contestant, seed, people=people, quick=quick) as it:
+        if not experiment.doubt:
+            it.crew.timeout = 30.0  # a slow machine must not look like a lost answer
         with warehouse(it.url):
             experiment.prepare(it)
         experiment.play(it)

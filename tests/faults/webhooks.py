@@ -63,7 +63,7 @@ def _reported(it: Round) -> None:
         seed=it.dice.randrange(1_000_000),
     )
     worker = it.crew.start()
-    it.crew.until("something is sent", it.crew.receipts)
+    it.crew.until_sent()
     it.crew.kill(worker)
     it.crew.finish()
     before = dict(it.shop.rows("select id, state from outbox.message"))
