@@ -139,6 +139,6 @@ def _ended(it: Round, *arguments: str, **variables: str) -> dict[str, Any]:
 EXPERIMENTS = (
     Experiment(
         "building", "dbt builds, refreshes, is killed; a wrong target", _built_meanwhile, people=(800, 80),
-        seeds=(2, 0), control=False, prepare=_fill, stage=_with_dbt,
+        seeds=(1, 0), control=False, prepare=_fill, stage=_with_dbt,
     ),
 )  # fmt: skip

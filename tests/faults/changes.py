@@ -153,7 +153,7 @@ EXPERIMENTS = (
         excused=STOPS, shows="no_consent",
     ),
     Experiment(
-        "night", "DST nights, zones unknown or null", _at_night, people=(400, 96), seeds=(6, 1), control=False,
+        "night", "DST nights, zones unknown or null", _at_night, people=(400, 96), seeds=(4, 1), control=False,
         prepare=_plan_night, excused=frozenset({"quiet_hours", "too_late"}),
     ),
     Experiment(

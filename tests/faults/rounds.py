@@ -70,7 +70,7 @@ class Experiment:
     """Breaks it, and brings the round to its end."""
     people: tuple[int, int] = (400, 60)
     """Messages of a round: in the full run, in the short one."""
-    seeds: tuple[int, int] = (4, 1)
+    seeds: tuple[int, int] = (3, 1)
     """Rounds of each contestant; 0 in the short run: it takes too long for it."""
     prepare: Callable[[Round], None] = plan
     """What is planned before the play; played with the round's database as the warehouse of this process."""
