@@ -15,11 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiosql
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
 from cli.main import register
+from outbox.sql import FOLDER, queries
 from senders import registry
 from senders.contract import Outcome
 from tests.integration.day_shop import CODES, FIRST, LEDGER, SECOND, fill, uncapped
@@ -53,6 +56,15 @@ drop index outbox.coupon_grant_step;
 """
 """Takes away what keeps a day that is run again from writing twice: dbt's memory of decisions and messages (so neither
 settled episodes nor `already_messaged`), and the keys that would refuse what it then asks for."""
+
+
+def forgetful_freeze() -> Any:
+    """The freezing statement without its look at the messages that are there."""
+    text = (FOLDER / "enqueue.sql").read_text()
+    before, looking, after = text.partition(" and not exists (\n            select from outbox.message m")
+    _, ordered, rest = after.partition("        order by requests.contact_id")
+    assert looking and ordered, "the statement no longer looks, or in other words"
+    return aiosql.from_str(f"{before}\n{ordered}{rest}", "psycopg", kwargs={"row_factory": dict_row}).freeze
 
 
 @dataclass
@@ -116,7 +128,9 @@ def forgotten(postgres: str, template_database: str, tmp_path_factory: pytest.Te
     with world(postgres, template_database, tmp_path_factory.mktemp("forgetful")) as it:
         found = {"day": it.run()}
         it.connection.execute(FORGETFUL)
-        found["again"] = it.run()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(queries, "freeze", forgetful_freeze())
+            found["again"] = it.run()
     return found
 
 
