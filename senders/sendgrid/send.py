@@ -6,7 +6,6 @@ Connection `sendgrid_default`: host (default https://api.sendgrid.com), password
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -14,8 +13,9 @@ from typing import Any
 from uuid import UUID
 
 from senders import wire
-from senders.contract import EMAIL, Message, NotSent, Outcome, OutcomeKind, Rejected, SendError
+from senders.contract import EMAIL, Message, Outcome, OutcomeKind, Rejected, SendError
 from senders.sendgrid import payload
+from senders.sendgrid.halving import deliver
 from senders.sendgrid.transport import Transport
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
@@ -57,6 +57,8 @@ class SendGridSender:
         self.batch_size = batch_size
         self._transport = transport
         self._settings = settings
+        self._taken: set[tuple[str, str, str]] = set()
+        """Campaign, step and template of which SendGrid accepted something: a later refusal is not the template's."""
 
     def send(self, messages: Sequence[Message]) -> Mapping[UUID, Outcome]:
         """Hands over up to `batch_size` messages, one outcome each. Raises `Misconfigured` when none has left."""
@@ -69,30 +71,17 @@ class SendGridSender:
                 outcomes[message.message_id] = error.outcome()
             if message.message_id not in outcomes:
                 ready.append(message)
-        queue = deque(self._requests(ready))
         failure: Misconfigured | None = None
         spared: Outcome | None = None
-        while queue:
-            batch = queue.popleft()
+        for batch in self._requests(ready):
             if spared is not None:
-                outcome = spared
-            else:
-                try:
-                    outcome = self._post(batch)
-                except Rejected as error:
-                    if len(batch) > 1:
-                        half = len(batch) // 2
-                        queue.extendleft((batch[half:], batch[:half]))
-                        continue
-                    outcome = error.outcome()
-                except SendError as error:
-                    outcome = error.outcome()
-                    if isinstance(error, NotSent):
-                        spared = outcome
-                except Misconfigured as error:
-                    failure, outcome = error, wire.MISCONFIGURED
-                    spared = outcome
-            outcomes |= {message.message_id: outcome for message in batch}
+                outcomes |= {message.message_id: spared for message in batch}
+                continue
+            told = deliver(batch, self._post, is_proven=_kind(batch[0]) in self._taken)
+            if told.is_taken:
+                self._taken.add(_kind(batch[0]))
+            outcomes |= told.outcomes
+            failure, spared = told.failure, told.spared
         return wire.settle(outcomes, failure)
 
     def _post(self, batch: Sequence[Message]) -> Outcome:
@@ -101,11 +90,7 @@ class SendGridSender:
 
     def _requests(self, messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
         """Messages that may share a request: one campaign, step and template, no address twice, none too large."""
-
-        def kind(message: Message) -> tuple[str, str, str]:
-            return message.campaign, message.step, message.template.template_hash
-
-        for _, group in groupby(sorted(messages, key=kind), key=kind):
+        for _, group in groupby(sorted(messages, key=_kind), key=_kind):
             waiting = list(group)
             while waiting:
                 batch: dict[str, Message] = {}
@@ -124,6 +109,10 @@ class SendGridSender:
 
     def _must_go_alone(self, message: Message) -> bool:
         return message.step not in self._settings.dynamic_templates and payload.is_oversized(message)
+
+
+def _kind(message: Message) -> tuple[str, str, str]:
+    return message.campaign, message.step, message.template.template_hash
 
 
 def send_notice(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -24,12 +25,18 @@ from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
 
 API = "https://api.sendgrid.com"
-SETUP_FIELDS = frozenset({"from", "reply_to", "reply_to_list", "template_id", "asm", "ip_pool_name", "categories"})
-"""A 400 that names only these concerns the set-up and not a recipient."""
+PERSONS = "personalizations"
+"""Where a 400 names another field than those of recipients, it concerns the campaign or the account."""
+RECIPIENT_FIELD = re.compile(r"personalizations(\.\d+)?\.(to|cc|bcc)(\.|$)|personalizations(\.\d+)?$")
+"""A 400 that names one of these concerns recipients: the words tell of an address or of one that stands there twice."""
 
 # At DEBUG the SDK's client prints payloads, keys and addresses.
 for _name in ("python_http_client", "python_http_client.client", "sendgrid"):
     logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+class Unclear(Rejected):
+    """A refusal that names no recipient: it may be this message's fault, or its template's and so everybody's."""
 
 
 class _NeverConnected(OSError):  # noqa: N818 - a fact, for the translation below
@@ -95,7 +102,8 @@ class Transport:
     def post(self, payload: Mapping[str, Any]) -> str | None:
         """Hands over one request and returns its `X-Message-Id`.
 
-        Raises `Rejected`, `NotSent`, `OutcomeUnknown`, and `Misconfigured` where the account or set-up is refused.
+        Raises `Rejected`, `Unclear`, `NotSent`, `OutcomeUnknown`, and `Misconfigured` where the account or set-up is
+        refused.
         """
         try:
             answer = self._api.client.mail.send.post(request_body=dict(payload))
@@ -129,18 +137,21 @@ def _refused(status: int, headers: Any, body: bytes) -> Exception:
         wait = wire.retry_after(dict(headers.items())) or timedelta(seconds=60)
         return NotSent("SendGrid asks us to slow down.", wait, code=code)
     if status == 413:
-        return Rejected("SendGrid finds the request too large.", code=code)
+        return Unclear("SendGrid finds the request too large.", code=code)
     if status in {301, 302, 307, 308, 401, 403, 404, 405, 406, 415, 451}:
         return Misconfigured(
             f"SendGrid refused us with {status}: {words}. Check the key, its rights, the sender and the base URL."
         )
     if status < 400 or status == 408 or status >= 500:
         return OutcomeUnknown(f"SendGrid answered {status}.", code=code)
-    if fields and all(field.split(".")[0] in SETUP_FIELDS for field in fields):
+    setup = {name for name in fields if name.split(".")[0] != PERSONS}
+    if setup and setup == fields:
         return Misconfigured(
             f"SendGrid refuses {', '.join(sorted(fields))}: {words}. Correct the campaign or the account."
         )
-    return Rejected(f"SendGrid refused it: {words}.", code=code)
+    if any(RECIPIENT_FIELD.match(name) for name in fields):
+        return Rejected(f"SendGrid refused it: {words}.", code=code)
+    return Unclear(f"SendGrid refused it: {words}.", code=code)
 
 
 def _explain(body: bytes) -> tuple[set[str], str]:

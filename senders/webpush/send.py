@@ -56,6 +56,8 @@ class WebPushSender:
     def __init__(self, transport: Transport, connections: int = DEFAULT_CONNECTIONS) -> None:
         self._transport = transport
         self._pool = ThreadPoolExecutor(connections, thread_name_prefix="webpush")
+        self._is_key_good = False
+        """Whether any push service has accepted a message signed with our key."""
 
     def send(self, messages: Sequence[Message]) -> Mapping[UUID, Outcome]:
         """Hands over up to `batch_size` notifications, one outcome each. Raises `Misconfigured` when none has left."""
@@ -65,7 +67,25 @@ class WebPushSender:
         outcomes = late | wire.in_parallel(
             self._pool, ready, lambda message: self._send_one(message, throttled), pause=False
         )
-        return _judge_keys(outcomes)
+        return self._judge_key(outcomes)
+
+    def _judge_key(self, outcomes: dict[UUID, Outcome]) -> dict[UUID, Outcome]:
+        """Whose fault a refused key is. Ours (401, 403: RFC 8292, 4.2), unless a push service has taken it: then
+        that one subscription was made with another key. As long as none has, nobody is rejected for it."""
+        refused = [message_id for message_id, outcome in outcomes.items() if outcome.error_code == NOT_OUR_KEY]
+        self._is_key_good |= any(outcome.kind is OutcomeKind.ACCEPTED for outcome in outcomes.values())
+        if not refused or self._is_key_good:
+            return outcomes
+        failure = Misconfigured(
+            "Push services refuse our VAPID key for every subscription tried. Check the password of webpush_default "
+            "against the key with which the shop's pages subscribe browsers. Nobody was rejected for it."
+        )
+        ours = wire.MISCONFIGURED
+        spared = {
+            message_id: replace(outcomes[message_id], kind=ours.kind, error_code=ours.error_code, detail=ours.detail)
+            for message_id in refused
+        }
+        return wire.settle(outcomes | spared, failure)
 
     def _send_one(self, message: Message, throttled: dict[str, NotSent]) -> Outcome:
         data = _data(message)
@@ -114,17 +134,3 @@ def _data(message: Message) -> str:
 def _short(place: str | None) -> str | None:
     """A message's URL is a capability to read and cancel it (RFC 8030, 8.3): only its hash is kept."""
     return hashlib.sha256(place.encode()).hexdigest()[:32] if place else None
-
-
-def _judge_keys(outcomes: dict[UUID, Outcome]) -> dict[UUID, Outcome]:
-    """One endpoint that refuses our key was made with another; where several do and none takes it, ours is wrong."""
-    refused = [message_id for message_id, outcome in outcomes.items() if outcome.error_code == NOT_OUR_KEY]
-    taken = any(outcome.kind is OutcomeKind.ACCEPTED for outcome in outcomes.values())
-    if len(refused) < 2 or taken:
-        return outcomes
-    failure = Misconfigured(
-        "Push services refuse our VAPID key for every subscription tried. Check the password of webpush_default "
-        "against the key with which the shop's pages subscribe browsers."
-    )
-    spared = {message_id: replace(outcomes[message_id], **vars(wire.MISCONFIGURED)) for message_id in refused}
-    return wire.settle(outcomes | spared, failure)

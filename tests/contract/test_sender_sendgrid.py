@@ -165,6 +165,62 @@ def test_a_sender_address_that_is_refused_rejects_nobody_and_is_not_bisected(sen
     assert len(sendgrid.stub.requests) == 1
 
 
+def refusal(words: str = "Bad Request", field: str | None = None) -> Reply:
+    return Reply(400, {}, json.dumps({"errors": [{"message": words, "field": field}]}).encode())
+
+
+@pytest.mark.parametrize("field", ["content.0.value", "subject", "headers", "from.email", "reply_to", "send_at"])
+def test_a_field_outside_the_recipients_is_the_campaigns_fault_at_once(sendgrid: SendGrid, field: str) -> None:
+    replying(sendgrid, refusal("This is wrong.", field))
+    with pytest.raises(Misconfigured, match=field.partition(".")[0]):
+        sendgrid.sender().send([message(number, EMAIL) for number in range(8)])
+    assert len(sendgrid.stub.requests) == 1
+
+
+@pytest.mark.parametrize("field", [None, "personalizations.0.headers", "personalizations.0.subject"])
+@pytest.mark.parametrize("size", [1, 2, 5, 100])
+def test_a_broken_template_rejects_nobody(sendgrid: SendGrid, size: int, field: str | None) -> None:
+    replying(sendgrid, refusal("Your template is wrong.", field))
+    with pytest.raises(Misconfigured, match="Your template is wrong"):
+        sendgrid.sender().send([message(number, EMAIL) for number in range(size)])
+    assert len(sendgrid.stub.requests) < 30, "what refuses everything is not asked two hundred times"
+
+
+def test_a_template_that_is_too_large_for_a_request_of_one_rejects_nobody(sendgrid: SendGrid) -> None:
+    replying(sendgrid, Reply(413))
+    with pytest.raises(Misconfigured, match="too large"):
+        sendgrid.sender().send([message(number, EMAIL) for number in range(4)])
+
+
+def test_a_refusal_that_names_nobody_is_the_messages_own_where_others_are_taken(sendgrid: SendGrid) -> None:
+    bad = {message(number, EMAIL).message_id for number in (3, 4, 70)}
+    sendgrid.stub.answer = lambda request: refusal() if bad & {*sendgrid.ids(request)} else sendgrid.ok(request)
+    outcomes = sendgrid.sender().send([message(number, EMAIL) for number in range(100)])
+    assert {key for key, outcome in outcomes.items() if outcome.kind is OutcomeKind.REJECTED} == bad
+    assert {outcomes[key].kind for key in outcomes.keys() - bad} == {OutcomeKind.ACCEPTED}
+
+
+def test_one_odd_message_after_a_batch_that_was_taken_is_rejected_alone(sendgrid: SendGrid) -> None:
+    sender = sendgrid.sender()
+    sender.send([message(number, EMAIL) for number in range(3)])
+    replying(sendgrid, refusal())
+    assert one(sender.send([message(9, EMAIL)])).kind is OutcomeKind.REJECTED
+
+
+def test_recipients_that_are_all_bad_are_rejected_each(sendgrid: SendGrid) -> None:
+    replying(sendgrid, refusal("Does not contain a valid address.", "personalizations.0.to.0.email"))
+    outcomes = sendgrid.sender().send([message(number, EMAIL) for number in range(4)])
+    assert {outcome.kind for outcome in outcomes.values()} == {OutcomeKind.REJECTED}
+
+
+def test_a_throttle_in_the_middle_leaves_undecided_messages_planned(sendgrid: SendGrid) -> None:
+    replying(sendgrid, refusal(), refusal(), Reply(429, {"Retry-After": "7"}))
+    outcomes = sendgrid.sender().send([message(number, EMAIL) for number in range(2)])
+    assert {(outcome.kind, outcome.retry_after) for outcome in outcomes.values()} == {
+        (OutcomeKind.NOT_SENT, timedelta(seconds=7))
+    }
+
+
 def test_a_key_revoked_in_the_middle_of_a_batch_loses_no_outcome(sendgrid: SendGrid) -> None:
     sendgrid.connect(sendgrid.stub.url, batch_size=2)
     replying(sendgrid, Reply(202, {"X-Message-Id": "one"}), Reply(401))

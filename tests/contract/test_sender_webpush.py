@@ -116,6 +116,29 @@ def test_a_key_that_every_push_service_refuses_is_ours_to_mend(webpush: WebPush)
         webpush.sender().send([message(number, WEBPUSH) for number in (1, 2, 3)])
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_wrong_key_rejects_nobody_not_even_in_a_batch_of_one(webpush: WebPush, status: int) -> None:
+    webpush.stub.answer = lambda _: Reply(status)
+    with pytest.raises(Misconfigured, match="VAPID"):
+        webpush.sender().send([message(1, WEBPUSH)])
+
+
+def test_after_our_key_was_taken_a_subscription_made_with_another_is_rejected_alone(webpush: WebPush) -> None:
+    answering(webpush, {"/s/1": Reply(403), "/s/2": Reply(201)})
+    sender = webpush.sender()
+    sender.send([to(OLD)])
+    (outcome,) = sender.send([to(NEW)]).values()
+    assert (outcome.kind, outcome.error_code) == (OutcomeKind.REJECTED, "not_our_key")
+
+
+def test_judging_the_key_forgets_no_ended_subscription(webpush: WebPush) -> None:
+    answering(webpush, {"/s/1": Reply(410), "/s/2": Reply(403), "/s/3": Reply(413)})
+    other = replace(message(3, WEBPUSH), message_id=message(2, WEBPUSH).message_id)
+    outcomes = webpush.sender().send([to(NEW, OLD), other])
+    mine = outcomes[to(NEW, OLD).message_id]
+    assert (mine.kind, mine.error_code, list(mine.gone_endpoints)) == (OutcomeKind.NOT_SENT, "misconfigured", [NEW])
+
+
 def test_a_wrong_key_and_another_refusal_lose_no_outcome(webpush: WebPush) -> None:
     answering(webpush, {"/s/1": Reply(403), "/s/2": Reply(403), "/s/3": Reply(413)})
     outcomes = webpush.sender().send([message(number, WEBPUSH) for number in (1, 2, 3)])
