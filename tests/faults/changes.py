@@ -29,6 +29,7 @@ PLACES = (
 def _replayed(it: Round) -> None:
     """While workers are killed the day is decided again, an older one is filled in, and orders shift an episode."""
     it.sandbox.set_faults({"kind": "latency", "seconds": 0.1})
+    it.crew.told = ("--run", str(it.shop.value("select run_id from outbox.run")))
     again = [(DAY, 0), (DAY - timedelta(days=1), 0), (DAY, 2), (DAY + timedelta(days=1), -1)]
     for day, shift in again[: it.some(4, 2)]:
         it.crew.start(2)

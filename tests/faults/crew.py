@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -61,6 +61,8 @@ class Crew:
     batch: int = 20
     timeout: float = 1.5
     lanes: int = 2
+    told: Sequence[str] = ()
+    """What our workers are told beside that: which run's day they step through, if not the newest one's."""
     until_at: datetime = UNTIL
     """Where the simulated day ends: what is put off to later is not the round's business."""
     kills: int = 0
@@ -75,7 +77,7 @@ class Crew:
     def start(self, count: int = 1) -> subprocess.Popen[bytes]:
         """Starts workers; returns the last one."""
         command = {
-            "ours": ["tests.faults.worker", str(LEASE), "dispatch", "--connections", str(self.lanes)],
+            "ours": ["tests.faults.worker", str(LEASE), "dispatch", "--connections", str(self.lanes), *self.told],
             "naive": ["tests.faults.naive", str(LEASE)],
         }[self.contestant]
         for _ in range(count):

@@ -107,11 +107,7 @@ class Arena:
         base = self.prepare(handmade=handmade)
         name = f"winback_faults_{uuid.uuid4().hex[:12]}"
         with _TURN, self._admin() as admin:  # one copy at a time: nobody may be connected to what is copied
-            admin.execute(
-                sql.SQL("create database {} template {} strategy file_copy").format(
-                    sql.Identifier(name), sql.Identifier(base)
-                )
-            )
+            admin.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(base)))
             # A copy has everything of its template but the privileges on the database itself (0001_roles.sql).
             admin.execute(
                 sql.SQL("grant create, connect, temporary on database {} to winback_dbt").format(sql.Identifier(name))
