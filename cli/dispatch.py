@@ -6,7 +6,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from datetime import time as wall_time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 STOPPED = 128 + signal.SIGTERM
 """Exit code after SIGTERM: what was in hand is recorded, the rest stays planned."""
-
-LANDED = timedelta(days=3)
-"""How far back `raw.provider_events` is read each time: what is known already adds nothing."""
 
 
 def register(app: typer.Typer) -> None:
@@ -49,8 +46,7 @@ def register(app: typer.Typer) -> None:
         next send hour. Exits 75 when a provider could not be reached: its messages stay planned, try again later. Until
         their next try is due it is not asked again: exit 0, and a line says what waits, since when and until when.
         """
-        from cli import context, raw_contract, words
-        from events.intake import fold_provider_events
+        from cli import context, words
         from outbox import runs
         from outbox.dispatch import Dispatcher
         from outbox.sql import ledger, queries
@@ -66,8 +62,7 @@ def register(app: typer.Typer) -> None:
                     "--clock is for simulated runs only, and at least one sender's connection is no sandbox."
                 )
             dispatcher = Dispatcher(registry.sender_for, shard=part, connections=connections, progress=typer.echo)
-            landed = raw_contract.tables()["provider_events"]
-            fold_provider_events(desk, runs.database_now(desk) - LANDED, table=landed)
+            fold_landed(desk)
             signal.signal(signal.SIGTERM, lambda *_: dispatcher.stop())
             if not simulated:
                 done, at = dispatcher.live(), runs.database_now(desk)
@@ -91,6 +86,21 @@ def register(app: typer.Typer) -> None:
         if dispatcher.shared.stopping.is_set():
             raise typer.Exit(STOPPED)
         complain(done)
+
+
+def fold_landed(desk: psycopg.Connection) -> None:
+    """Folds in the days of `raw.provider_events` in which something has landed since they were read. Commits."""
+    from cli import raw_contract
+    from events import intake
+    from outbox import landed
+
+    table = raw_contract.tables()["provider_events"]
+
+    def read(day: date) -> None:
+        start = datetime.combine(day, wall_time(), UTC)
+        intake.fold_provider_events(desk, start, until=start + timedelta(days=1), table=table)
+
+    landed.read_changed(desk, intake.count_days(desk, table=table), read)
 
 
 def parse_shard(text: str) -> Shard:

@@ -13,11 +13,11 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import class_row
+from psycopg.rows import class_row, tuple_row
 
 from events.store import Call, Store
 from senders.contract import Event, Unreadable, Verdict, WebhookCall
@@ -37,9 +37,18 @@ PARSERS: Mapping[str, Callable[[WebhookCall], list[Event]]] = {
 LANDED = """
 select provider, received_at, headers, body
 from {}
-where received_at >= %s
+where received_at >= %s and (%s::timestamptz is null or received_at < %s)
 order by received_at
 """
+COUNTS = """
+select (received_at at time zone 'UTC')::date as day, count(*) as calls
+from {table}
+where received_at >= (select max(received_at) from {table}) - %s
+group by 1
+"""
+HORIZON = timedelta(days=60)
+"""How far behind the newest row days are counted, so that a look costs the same for ever. What lands later than that is
+not read: it is about messages whose time is long over."""
 TABLE = ("raw", "provider_events")
 
 
@@ -62,14 +71,21 @@ class _Landed:
     body: str
 
 
+def count_days(connection: psycopg.Connection, *, table: tuple[str, str] = TABLE) -> dict[date, int]:
+    """Day of `received_at` in UTC -> rows, within the last `HORIZON` before the newest row. Raises `psycopg.Error`."""
+    statement = sql.SQL(COUNTS).format(table=sql.Identifier(*table))
+    return dict(connection.cursor(row_factory=tuple_row).execute(statement, [HORIZON]).fetchall())
+
+
 def fold_provider_events(
     connection: psycopg.Connection,
     since: datetime,
     store: Store | None = None,
     *,
+    until: datetime | None = None,
     table: tuple[str, str] = TABLE,
 ) -> Folded:
-    """Adds the events of every row received at or after `since`, and says how many there were.
+    """Adds the events of every row received at or after `since` (and before `until`), and says how many there were.
 
     `connection` needs to read `table`, schema and name (the sender role may, of the default). A row that cannot be read
     is kept as a malformed call and hinders no other. Raises `psycopg.Error`.
@@ -77,7 +93,7 @@ def fold_provider_events(
     kept = store or Store(size=1)
     folded = Folded()
     try:
-        for rows in _batches(connection, since, table):
+        for rows in _batches(connection, since, until, table):
             for row in rows:
                 folded = _fold(row, kept, folded)
     finally:
@@ -86,9 +102,11 @@ def fold_provider_events(
     return folded
 
 
-def _batches(connection: psycopg.Connection, since: datetime, table: tuple[str, str]) -> Iterator[list[_Landed]]:
+def _batches(
+    connection: psycopg.Connection, since: datetime, until: datetime | None, table: tuple[str, str]
+) -> Iterator[list[_Landed]]:
     with connection.transaction(), connection.cursor("landed", row_factory=class_row(_Landed)) as cursor:
-        cursor.execute(sql.SQL(LANDED).format(sql.Identifier(*table)), [since])
+        cursor.execute(sql.SQL(LANDED).format(sql.Identifier(*table)), [since, until, until])
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
             yield rows
 

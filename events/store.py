@@ -28,10 +28,11 @@ on conflict do nothing
 INSERT_DELIVERIES = """
 insert into events.delivery_event
     (call_id, received_at, event_key, provider, channel, message_id, provider_message_id, kind, code, detail,
-     occurred_at)
+     address_fault, occurred_at)
 select %s::uuid, %s::timestamptz, item.*
 from unnest(
-    %s::text[], %s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[]
+    %s::text[], %s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+    %s::timestamptz[]
 ) as item
 on conflict do nothing
 """
@@ -138,7 +139,8 @@ class Store:
 
 def _delivery(event: DeliveryEvent) -> tuple[Any, ...]:
     texts = (_clean(event.provider_message_id), event.kind.value, _clean(event.code), _clean(event.detail))
-    return (_clean(event.event_key), event.provider, event.channel, event.message_id, *texts, event.occurred_at)
+    ours = (_clean(event.event_key), event.provider, event.channel, event.message_id)
+    return (*ours, *texts, event.address_fault, event.occurred_at)
 
 
 def _engagement(event: EngagementEvent) -> tuple[Any, ...]:

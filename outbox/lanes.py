@@ -24,8 +24,9 @@ import psycopg
 from outbox import claims, outcomes, runs
 from outbox.claims import Claimed, Group, Rules, Shard
 from outbox.outcomes import Told
+from outbox.pace import Pace, Turn
 from outbox.sql import ledger
-from senders import links
+from senders import links, registry
 from senders.contract import UNREACHABLE, Message, Outcome, OutcomeKind, Sender, Template
 from warehouse.clock import Clock
 from warehouse.errors import Misconfigured, WinbackError
@@ -65,6 +66,8 @@ class Shared:
     """Channel -> messages for which nobody could be reached since one was taken."""
     cooling: dict[str, datetime] = field(default_factory=dict)
     """Channel -> business time before which its provider wants to hear nothing."""
+    paces: dict[str, Pace | None] = field(default_factory=dict)
+    """Channel -> how fast it may speak; None: as fast as it goes."""
     failures: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
     picked: int = 0
@@ -88,6 +91,14 @@ class Shared:
                 and not self.cooling.get(group.channel, now) > now
             )
 
+    def pace(self, channel: str, shards: int) -> Pace | None:
+        """The channel's pace, this process's share of it. Raises `Misconfigured` for a limit that is none."""
+        with self.lock:
+            if channel not in self.paces:
+                limit = registry.messages_per_second(channel)
+                self.paces[channel] = Pace(limit / shards) if limit else None
+            return self.paces[channel]
+
     def refuse(self, channel: str, error: Misconfigured) -> None:
         """Takes a channel out of service."""
         with self.lock:
@@ -109,13 +120,14 @@ class Shared:
                 self.missed[group.channel] |= missed.keys()
                 if len(self.missed[group.channel]) >= unreachable_after:
                     self.unreachable[group.channel] = list(missed.values())[-1]
-            if waits:
+            # Where each recipient names a host of their own, one that is busy is for the sender to leave alone.
+            if waits and unreachable_after == 1:
                 self.cooling[group.channel] = now + max(waits)
-            elif OutcomeKind.ACCEPTED in kinds:
+            if OutcomeKind.ACCEPTED in kinds:
                 self.failures[campaign] = self.refusals[campaign] = 0
             elif kinds == {OutcomeKind.REJECTED}:
                 self.refusals[campaign] += len(told)
-            else:
+            elif not waits or OutcomeKind.UNKNOWN in kinds:
                 self.failures[campaign] += 1
             if self.failures[campaign] >= FAILED_BATCHES or self.refusals[campaign] >= REFUSED_MESSAGES:
                 self.stopped.add(campaign)
@@ -140,27 +152,38 @@ class Lane:
 
     def serve(self, group: Group, *, clock: Clock, shard: Shard) -> None:
         """Sends what is due of a group, batch by batch, until nothing is left or the group may not go on."""
-        sender = self._sender(group)
+        sender = self._sender(group, shard)
         if sender is None:
             return
+        pace = self._shared.pace(group.channel, shard.count)
+        most = max(sender.batch_size, SMALL_BATCH)
+        if pace:
+            most = min(most, pace.portion)
         rules = Rules.of(self._definition(group.definition_hash), group.channel)
         template = self._template(group.template_hash)
         more = True
         while more and self._shared.may_go(group, clock.now(self._connection)):
+            turn = pace.book(most) if pace else None
+            if turn and not self._comes_up(turn, group, clock):
+                return
             try:
-                batch, more = self._take(group, rules, sender, clock, shard)
+                batch, more = self._take(group, rules, most, clock, shard)
             except psycopg.OperationalError:
                 self._give_back(clock)
                 raise
+            if pace and turn:
+                pace.give_back(turn, most - len(batch))
             if batch:
                 told = list(self._send(group, sender, template, batch, clock))
                 self._shared.count(self._record(told, clock), group.channel)
 
-    def _take(
-        self, group: Group, rules: Rules, sender: Sender, clock: Clock, shard: Shard
-    ) -> tuple[list[Claimed], bool]:
-        """One batch of opened attempts, and whether the group may hold more."""
-        wanted = max(sender.batch_size, SMALL_BATCH)
+    def _comes_up(self, turn: Turn, group: Group, clock: Clock) -> bool:
+        """Waits for a turn; False when the group may not go on any more."""
+        stopped = self._shared.stopping.wait(turn.wait)
+        return not stopped and self._shared.may_go(group, clock.now(self._connection))
+
+    def _take(self, group: Group, rules: Rules, wanted: int, clock: Clock, shard: Shard) -> tuple[list[Claimed], bool]:
+        """One batch of at most `wanted` opened attempts, and whether the group may hold more."""
         batch: list[Claimed] = []
         self._held_at = time.monotonic()
         while len(batch) < wanted and not self._shared.stopping.is_set():
@@ -263,12 +286,13 @@ class Lane:
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _sender(self, group: Group) -> Sender | None:
+    def _sender(self, group: Group, shard: Shard) -> Sender | None:
         """The group's sender, or None with the channel out of service: then nothing of it is claimed."""
         key = (group.channel, group.definition_hash)
         try:
             if key not in self._senders:
                 links.public_url()
+                self._shared.pace(group.channel, shard.count)
                 self._senders[key] = self._factory(group.channel, self._definition(group.definition_hash))
         except Misconfigured as error:
             self._shared.refuse(group.channel, error)

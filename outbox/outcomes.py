@@ -23,6 +23,12 @@ from warehouse.errors import WinbackError
 BACKOFF = timedelta(seconds=30)
 """Before a message that was not sent is tried again, doubled each time; a provider's own word goes first."""
 
+FOLD_OVERLAP = timedelta(hours=1)
+"""How far before the last folding the next one begins: no transaction that stores events is open for longer."""
+SOFT_LIMIT, SOFT_PERIOD, SOFT_PAUSE = 3, timedelta(days=30), timedelta(days=90)
+"""So many messages that failed softly at an address within this period, none having arrived since, suppress it for the
+pause. Ours: providers do not say when a full mailbox is a dead one."""
+
 
 @dataclass(frozen=True)
 class Told:
@@ -84,10 +90,17 @@ def reconcile(connection: psycopg.Connection, *, clock: datetime) -> int:
 
 
 def fold_preferences(connection: psycopg.Connection) -> tuple[int, int]:
-    """Turns opt-outs, complaints and hard bounces into suppressions. Returns (added, lifted); commits; may be
-    repeated."""
+    """Turns opt-outs, complaints and what carriers say of addresses into suppressions. Returns (added, lifted);
+    commits; may be repeated."""
     with connection.transaction():
-        row = queries.fold_preferences(connection)
+        row = queries.fold_preferences(
+            connection,
+            overlap=FOLD_OVERLAP,
+            soft_limit=SOFT_LIMIT,
+            soft_period=SOFT_PERIOD,
+            soft_pause=SOFT_PAUSE,
+        )
+        queries.mark_folded(connection, name="preferences")
     return row["suppressed"], row["lifted"]
 
 

@@ -171,6 +171,7 @@ STOPS: Mapping[str, str] = {
     "complained": "they called a message spam",
     "stopped": "they wrote STOP",
     "bounced": "it bounced for good",
+    "undeliverable": "several messages in a row could not be delivered",
     "invalid": "it is not usable",
     "gone": "the browser is no longer subscribed",
     "operator": "stopped by hand",

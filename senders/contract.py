@@ -110,7 +110,7 @@ class Outcome:
     detail: str = ""
     """For people who operate this; without addresses."""
     retry_after: timedelta | None = None
-    """`not_sent` only: how long the provider asked us to wait."""
+    """How long the provider asked us to wait, with 429 or with 503: nothing is handed over to it before."""
     suppress: str | None = None
     """Why this address must not be used again on this channel: `stopped`, `invalid`, `bounced`. None: nothing said."""
     gone_endpoints: Sequence[str] = field(default=(), repr=False)
@@ -186,7 +186,15 @@ class NotSent(SendError):  # noqa: N818 - a word of the contract
 
 
 class OutcomeUnknown(SendError):  # noqa: N818 - a word of the contract
-    """The message may have left; it must not be tried again without evidence."""
+    """The message may have left; it must not be tried again without evidence. `retry_after` is about the others."""
+
+    def __init__(self, detail: str = "", retry_after: timedelta | None = None, *, code: str | None = None) -> None:
+        super().__init__(detail, code=code)
+        self.retry_after = retry_after
+
+    def outcome(self) -> Outcome:
+        """Unknown, with how long the provider asked us to leave it alone."""
+        return replace(super().outcome(), retry_after=self.retry_after)
 
 
 class DeliveryKind(StrEnum):
@@ -199,6 +207,16 @@ class DeliveryKind(StrEnum):
     DROPPED = "dropped"  # the provider did not try: suppressed, invalid
     FAILED = "failed"  # the carrier could not deliver it
     UNKNOWN = "unknown"  # a type we do not know: kept, never guessed
+
+
+class AddressFault(StrEnum):
+    """What a delivery event says of the address itself, where its kind does not: `bounced` always means for good."""
+
+    INVALID = "invalid"  # there is nobody, or nothing that takes this channel: never again
+    STOPPED = "stopped"  # the person opted out by a keyword that the provider heard
+    UNSUBSCRIBED = "unsubscribed"  # the person unsubscribed where the provider heard it
+    COMPLAINED = "complained"  # the person called an earlier message spam
+    SOFT = "soft"  # not this time: several of them within a while are believed
 
 
 class EngagementKind(StrEnum):
@@ -224,6 +242,8 @@ class DeliveryEvent:
     provider_message_id: str | None = None
     code: str | None = None
     detail: str | None = None
+    address_fault: AddressFault | None = None
+    """None: nothing is said of the address."""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,17 @@ def build(vendor: str, conn_id: str, definition: Mapping[str, Any]) -> Sender:
     return sender
 
 
+def messages_per_second(channel: str) -> float | None:
+    """The limit of a channel's account: its connection's extra `messages_per_second`; None: as fast as it goes.
+
+    Raises `Misconfigured` when it is no number above 0.
+    """
+    connection = connections.find(VENDORS[channel][1]) if channel in VENDORS else None
+    if connection is None or connection.extra.get("messages_per_second") is None:
+        return None
+    return wire.positive(connection, "messages_per_second", 1.0)
+
+
 def all_sandboxed() -> bool:
     """Whether every vendor's connection is a sandbox, so that a simulated clock is allowed.
 

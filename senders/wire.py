@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -62,12 +63,12 @@ def refuse_own_host(connection: Connection, host: str) -> None:
 
 def timeout_of(connection: Connection) -> float:
     """Seconds to wait for a connection, and again for each part of an answer: extra `timeout_seconds`, default 10."""
-    return _positive(connection, "timeout_seconds", DEFAULT_TIMEOUT_SECONDS)
+    return positive(connection, "timeout_seconds", DEFAULT_TIMEOUT_SECONDS)
 
 
 def whole_number(connection: Connection, key: str, default: int, largest: int) -> int:
     """A count of the connection's extra, from 1 to `largest`. Raises `Misconfigured`."""
-    found = _positive(connection, key, default)
+    found = positive(connection, key, default)
     if found != int(found) or found > largest:
         raise Misconfigured(
             f"Connection {connection.conn_id!r}: {key} must be a whole number from 1 to {largest}, not {found:g}."
@@ -75,12 +76,13 @@ def whole_number(connection: Connection, key: str, default: int, largest: int) -
     return int(found)
 
 
-def _positive(connection: Connection, key: str, default: float) -> float:
+def positive(connection: Connection, key: str, default: float) -> float:
+    """A number above 0 of the connection's extra. Raises `Misconfigured`."""
     try:
         found = float(connection.extra.get(key, default))
     except (TypeError, ValueError):
         found = 0.0
-    if found <= 0:
+    if not 0 < found < math.inf:
         raise Misconfigured(f"Connection {connection.conn_id!r}: {key} must be a number above 0.")
     return found
 
@@ -131,13 +133,18 @@ MISCONFIGURED = Outcome(
 )
 
 
+def asked_to_wait(wait: timedelta) -> Outcome:
+    """What becomes of messages that are not handed over because the provider wants to be left alone."""
+    return NotSent("The provider asked us to wait.", wait, code="asked_to_wait").outcome()
+
+
 def in_parallel(
     pool: Executor, messages: Sequence[Message], send_one: Callable[[Message], Outcome], *, pause: bool
 ) -> dict[UUID, Outcome]:
     """One call a message, many at once; one outcome each, whatever `send_one` raises.
 
-    With `pause`, the first `not_sent` spares the calls that have not begun: they get the same answer. Raises
-    `Misconfigured` when nothing can have left.
+    With `pause`, the first `not_sent` spares the calls that have not begun: they get the same answer; so does a
+    failure with a Retry-After. Raises `Misconfigured` when nothing can have left.
     """
     spared: list[Outcome] = []
     failures: list[Misconfigured] = []
@@ -157,6 +164,8 @@ def in_parallel(
             outcome = OutcomeUnknown("The answer could not be understood.", code=type(error).__name__).outcome()
         if pause and outcome.kind is OutcomeKind.NOT_SENT:
             spared.append(replace(outcome, segments=None, encoding=None))  # those were this message's own
+        elif pause and outcome.retry_after:
+            spared.append(asked_to_wait(outcome.retry_after))
         return outcome
 
     outcomes = dict(zip([message.message_id for message in messages], pool.map(attempt, messages), strict=True))

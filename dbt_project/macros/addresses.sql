@@ -16,7 +16,7 @@
 
 {# Whether an entry of the stop list is about its address alone (it is dead), not about what the person wants. #}
 {% macro is_about_address(reason) -%}
-    {{ reason }} in ('bounced', 'invalid', 'gone')
+    {{ reason }} in ('bounced', 'undeliverable', 'invalid', 'gone')
 {%- endmacro %}
 
 {% macro email_key(email) -%}

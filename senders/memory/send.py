@@ -52,6 +52,8 @@ class MemorySender:
                     outcome = error.outcome()
                     if isinstance(error, NotSent):
                         spared = outcome
+                    elif outcome.retry_after:
+                        spared = wire.asked_to_wait(outcome.retry_after)
             outcomes[message.message_id] = outcome
         return wire.settle(outcomes, failure)
 

@@ -17,6 +17,7 @@ from uuid import UUID
 from senders import wire
 from senders.contract import (
     EMAIL,
+    AddressFault,
     DeliveryEvent,
     DeliveryKind,
     EngagementEvent,
@@ -51,6 +52,14 @@ PREFERENCES = {
     "group_resubscribe": ("resubscribed", "provider"),
     "spamreport": ("unsubscribed", "complaint"),
 }
+
+DROPPED = {
+    "bounced address": AddressFault.INVALID,
+    "invalid": AddressFault.INVALID,
+    "unsubscribed address": AddressFault.UNSUBSCRIBED,
+    "spam reporting address": AddressFault.COMPLAINED,
+}
+"""Why SendGrid did not even try, where that is the address (Event Webhook reference, `dropped`)."""
 
 _TOKEN = re.compile(r"(/(?:unsubscribe|preferences)/)[^/?#]+")
 """A link back to us is a key to somebody's preferences: a click on it is kept without the token."""
@@ -93,7 +102,15 @@ def _events(item: Any, call: WebhookCall) -> Iterator[Event]:
             kind_ = DeliveryKind.FAILED  # refused this once (a full mailbox, a policy): the address stays good
         words = item.get("reason") or item.get("response")
         detail = wire.scrub(words) if words else None
-        yield DeliveryEvent(kind=kind_, code=_code(name, item), detail=detail, **shared, **common)
+        fault = _fault(kind_, item)
+        yield DeliveryEvent(kind=kind_, code=_code(name, item), detail=detail, address_fault=fault, **shared, **common)
+
+
+def _fault(kind: DeliveryKind, item: dict[str, Any]) -> AddressFault | None:
+    """`bounced` says it by itself; a block is soft; a drop has its reason in words."""
+    if kind is DeliveryKind.FAILED:
+        return AddressFault.SOFT
+    return DROPPED.get(str(item.get("reason")).strip().lower()) if kind is DeliveryKind.DROPPED else None
 
 
 def _is_machine(item: dict[str, Any]) -> bool:

@@ -65,6 +65,8 @@ def deliver(messages: Sequence[Message], post: Callable[[Sequence[Message]], Out
                 outcome = error.outcome()
                 if isinstance(error, NotSent):
                     done.spared = outcome
+                elif outcome.retry_after:
+                    done.spared = wire.asked_to_wait(outcome.retry_after)
             except Misconfigured as error:
                 done.failure, outcome = error, wire.MISCONFIGURED
                 done.spared = outcome

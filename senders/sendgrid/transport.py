@@ -143,7 +143,7 @@ def _refused(status: int, headers: Any, body: bytes) -> Exception:
             f"SendGrid refused us with {status}: {words}. Check the key, its rights, the sender and the base URL."
         )
     if status < 400 or status == 408 or status >= 500:
-        return OutcomeUnknown(f"SendGrid answered {status}.", code=code)
+        return OutcomeUnknown(f"SendGrid answered {status}.", wire.retry_after(dict(headers.items())), code=code)
     setup = {name for name in fields if name.split(".")[0] != PERSONS}
     if setup and setup == fields:
         return Misconfigured(

@@ -11,7 +11,17 @@ from uuid import UUID
 
 from twilio.request_validator import RequestValidator, get_signature_algorithm
 
-from senders.contract import SMS, DeliveryEvent, DeliveryKind, Event, Preference, Unreadable, Verdict, WebhookCall
+from senders.contract import (
+    SMS,
+    AddressFault,
+    DeliveryEvent,
+    DeliveryKind,
+    Event,
+    Preference,
+    Unreadable,
+    Verdict,
+    WebhookCall,
+)
 from warehouse.connections import Connection
 
 PROVIDER = "twilio"
@@ -30,6 +40,17 @@ DELIVERIES = {
     "failed": DeliveryKind.FAILED,
     "canceled": DeliveryKind.DROPPED,
 }
+FAULTS = {
+    "21610": AddressFault.STOPPED,
+    "21211": AddressFault.INVALID,
+    "21614": AddressFault.INVALID,
+    "30005": AddressFault.INVALID,  # unknown or no longer in service
+    "30006": AddressFault.INVALID,  # a landline, or a carrier that takes no texts
+    "30003": AddressFault.SOFT,  # switched off or out of reach
+    "30004": AddressFault.SOFT,  # blocked on the handset's side; Twilio does not say by whom
+}
+"""What an error code of a callback says of the number (https://www.twilio.com/docs/api/errors). Others
+speak of the text (30007 filtered), the account (30002), the queue (30001) or of nothing (30008 unknown)."""
 STOP = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "OPTOUT", "REVOKE"})
 START = frozenset({"START", "YES", "UNSTOP"})
 EMPTY_TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
@@ -79,6 +100,7 @@ def parse(call: WebhookCall) -> list[Event]:
             message_id=_message_id(call.url),
             provider_message_id=sid,
             code=code if code or kind is not DeliveryKind.UNKNOWN else status[:60],
+            address_fault=FAULTS.get(code or "") if kind is DeliveryKind.FAILED else None,
         )
     ]
 

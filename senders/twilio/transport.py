@@ -137,7 +137,7 @@ def _refused(answer: requests.Response) -> Exception:
         wait = wire.retry_after(answer.headers) or timedelta(seconds=30)
         return NotSent("Twilio asks us to slow down.", wait, code=str(code or f"http_{status}"))
     if status == 408 or status >= 500:
-        return OutcomeUnknown(f"Twilio answered {status}.", code=f"http_{status}")
+        return OutcomeUnknown(f"Twilio answered {status}.", wire.retry_after(answer.headers), code=f"http_{status}")
     if status in {301, 302, 307, 308, 401, 404, 405} or code in ACCOUNT:
         return Misconfigured(
             f"Twilio refused us with {code or status}: {words}. Check the account, its token and the sender."

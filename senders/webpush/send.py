@@ -9,9 +9,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -56,6 +59,8 @@ class WebPushSender:
     def __init__(self, transport: Transport, connections: int = DEFAULT_CONNECTIONS) -> None:
         self._transport = transport
         self._pool = ThreadPoolExecutor(connections, thread_name_prefix="webpush")
+        self._asked_to_wait: dict[str, float] = {}
+        """Push service -> monotonic seconds until which it wants to be left alone (RFC 8030, 8.4; RFC 9110, 10.2.3)."""
         self._is_key_good = False
         """Whether any push service has accepted a message signed with our key."""
 
@@ -63,10 +68,7 @@ class WebPushSender:
         """Hands over up to `batch_size` notifications, one outcome each. Raises `Misconfigured` when none has left."""
         late = wire.too_late(messages)
         ready = [message for message in messages if message.message_id not in late]
-        throttled: dict[str, NotSent] = {}
-        outcomes = late | wire.in_parallel(
-            self._pool, ready, lambda message: self._send_one(message, throttled), pause=False
-        )
+        outcomes = late | wire.in_parallel(self._pool, ready, self._send_one, pause=False)
         return self._judge_key(outcomes)
 
     def _judge_key(self, outcomes: dict[UUID, Outcome]) -> dict[UUID, Outcome]:
@@ -87,7 +89,7 @@ class WebPushSender:
         }
         return wire.settle(outcomes | spared, failure)
 
-    def _send_one(self, message: Message, throttled: dict[str, NotSent]) -> Outcome:
+    def _send_one(self, message: Message) -> Outcome:
         data = _data(message)
         gone: list[str] = []
         last: Rejected = Rejected("The contact has no push subscription.", code="no_address")
@@ -95,8 +97,7 @@ class WebPushSender:
         for subscription in message.recipient.subscriptions:
             host = urlsplit(subscription.endpoint).netloc
             try:
-                if host in throttled:
-                    raise throttled[host]
+                self._leave_alone(host)
                 place = self._transport.post(subscription, data, headers, int(message.validity.total_seconds()))
             except Gone as error:
                 gone.append(subscription.endpoint)
@@ -106,12 +107,20 @@ class WebPushSender:
             except Rejected as error:
                 last = error
             except SendError as error:
-                if isinstance(error, NotSent) and error.retry_after:
-                    throttled[host] = error
-                return replace(error.outcome(), gone_endpoints=tuple(gone))
+                outcome = error.outcome()
+                if outcome.retry_after and host not in self._asked_to_wait:
+                    self._asked_to_wait[host] = time.monotonic() + outcome.retry_after.total_seconds()
+                return replace(outcome, gone_endpoints=tuple(gone))
             else:
                 return Outcome(OutcomeKind.ACCEPTED, provider_message_id=_short(place), gone_endpoints=tuple(gone))
         return replace(last.outcome(), gone_endpoints=tuple(gone))
+
+    def _leave_alone(self, host: str) -> None:
+        """Raises `NotSent` as long as this push service wants to hear nothing; the others are none of its business."""
+        wait = self._asked_to_wait.get(host, 0.0) - time.monotonic()
+        if wait > 0:
+            raise NotSent("The push service asked us to wait.", timedelta(seconds=math.ceil(wait)), code="http_429")
+        self._asked_to_wait.pop(host, None)
 
 
 def _data(message: Message) -> str:

@@ -120,7 +120,8 @@ class Provider(ABC):
 
     @abstractmethod
     def behaves(self, how: str, *, bad: int | None = None) -> None:
-        """`accepts`, `throttles` (7 seconds), `fails`, `hangs`, `resets`, `cuts`, `takes_and_drops`, `talks_nonsense`,
+        """`accepts`, `throttles` and `is_busy` (429 and 503, 7 seconds), `fails`, `hangs`, `resets`, `cuts`,
+        `takes_and_drops`, `talks_nonsense`,
         `refuses_us`, `is_down`; `refuses` the recipient of message number `bad`."""
 
 
@@ -171,6 +172,7 @@ class HttpProvider(Provider):
         refused = None if bad is None else message(bad, self.channel).message_id
         replies = {
             "throttles": Reply(429, {"Retry-After": "7"}, b'{"code": 20429, "errors": []}'),
+            "is_busy": Reply(503, {"Retry-After": "7"}, b"<html>busy</html>"),
             "fails": Reply(500, {}, b"<html>oops</html>"),
             "hangs": Reply(trouble="hang"),
             "resets": Reply(trouble="reset"),
@@ -274,6 +276,7 @@ class Memory(Provider):
         refused = None if bad is None else message(bad, EMAIL).message_id
         errors: dict[str, Exception] = {
             "throttles": NotSent("slow down", timedelta(seconds=7), code="http_429"),
+            "is_busy": OutcomeUnknown("busy", timedelta(seconds=7), code="http_503"),
             "is_down": NotSent("nobody there", code="unreachable"),
             "refuses_us": Misconfigured("wrong key"),
         }

@@ -156,11 +156,24 @@ def test_a_throttling_push_service_is_left_alone_and_others_are_not(webpush: Web
     outcomes = webpush.sender().send(
         [replace(to(endpoint), message_id=key) for endpoint, key in zip((NEW, NEW, OLD), ids, strict=True)]
     )
-    assert [(o.kind, o.retry_after) for o in outcomes.values()] == [
-        (OutcomeKind.NOT_SENT, timedelta(seconds=9)),
-        (OutcomeKind.NOT_SENT, timedelta(seconds=9)),
-        (OutcomeKind.ACCEPTED, None),
+    assert [(o.kind, bool(o.retry_after)) for o in outcomes.values()] == [
+        (OutcomeKind.NOT_SENT, True),
+        (OutcomeKind.NOT_SENT, True),
+        (OutcomeKind.ACCEPTED, False),
     ]
+    assert paths(webpush) == ["/s/1", "/s/2"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_push_service_that_asks_to_wait_is_left_alone_by_the_next_batch_too(webpush: WebPush, status: int) -> None:
+    answering(webpush, {"/s/1": Reply(status, {"Retry-After": "9"}), "/s/2": Reply(201)})
+    sender = webpush.sender()
+    sender.send([to(NEW)])
+    later = {each.message_id: each for each in (to(NEW), replace(to(OLD), message_id=message(2, WEBPUSH).message_id))}
+    busy, fine = sender.send(list(later.values())).values()
+    assert (busy.kind, fine.kind) == (OutcomeKind.NOT_SENT, OutcomeKind.ACCEPTED)
+    assert busy.retry_after is not None
+    assert timedelta() < busy.retry_after <= timedelta(seconds=9)
     assert paths(webpush) == ["/s/1", "/s/2"]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from senders.contract import EMAIL, SMS, Message, Outcome, OutcomeKind, Sender
 from senders.memory.send import MemorySender
 from tests.integration.handoff_stub import BUILT_AT, SEND_AT, UNTIL, Shop, campaign
 from tests.integration.outbound import ACCEPT, REJECT, UNKNOWN, Outbound, claim_due, together
+from warehouse import connections
 from warehouse.errors import Misconfigured
 
 POOL = {"promotion": "p", "step": "day60"}
@@ -141,6 +143,27 @@ def test_without_a_word_from_the_provider_the_pauses_double(shop: Shop) -> None:
     out.simulate()
     tried = [row[0] for row in shop.rows("select opened_at from outbox.attempt order by 1")]
     assert [(later - earlier).seconds for earlier, later in pairwise(tried)] == [30, 60, 120]
+
+
+def test_all_lanes_together_keep_to_the_channels_messages_a_second(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = {"password": "x", "extra": {"sandbox": True, "messages_per_second": 10}}
+    monkeypatch.setenv(connections.variable(connections.SENDGRID), json.dumps(document))
+    shop.planned_many(25)
+    taken: list[float] = []
+    out = Outbound(email=lambda _: taken.append(time.monotonic()) or ACCEPT)
+    assert out.simulate(connections=4).totals == {"accepted": 25}
+    # 10 at once, 10 a second later, 5 another one later.
+    assert [round(at - taken[0]) for at in sorted(taken)] == [0] * 10 + [1] * 10 + [2] * 5
+
+
+def test_a_limit_that_is_none_claims_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        connections.variable(connections.SENDGRID), json.dumps({"extra": {"messages_per_second": "fast"}})
+    )
+    shop.planned()
+    done = Outbound().simulate()
+    assert "messages_per_second" in done.misconfigured["email"]
+    assert shop.value("select count(*) from outbox.attempt") == 0
 
 
 def test_a_batch_never_mixes_templates_and_is_never_larger_than_the_sender_takes(shop: Shop) -> None:

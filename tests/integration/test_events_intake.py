@@ -10,8 +10,11 @@ from urllib.parse import urlencode
 import psycopg
 import pytest
 
+from cli.dispatch import fold_landed
+from events import intake
 from events.app import create_app
 from events.intake import Folded, fold_provider_events
+from outbox.sql import ledger
 from tests.integration.events_service import CONNECTIONS, MESSAGE, item, rows, sendgrid, serving
 from warehouse.connect import Role, connect
 
@@ -74,3 +77,31 @@ def test_a_row_that_cannot_be_read_is_kept_and_hinders_no_other(warehouse: str) 
     assert [row[0] for row in kept] == ["pigeon", "sendgrid", "sendgrid", "twilio"]
     assert {row[1] for row in kept} == {"malformed"}
     assert all(row[2] for row in kept)
+
+
+def fold_as_dispatch_does() -> None:
+    with ledger() as desk:
+        fold_landed(desk)
+
+
+def test_what_lands_late_is_read_however_long_ago_it_was_received(warehouse: str) -> None:
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "a")]))
+    fold_as_dispatch_does()
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "b")]), at=LANDED - timedelta(days=9))
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "c")]), at=LANDED - timedelta(hours=1))
+    fold_as_dispatch_does()
+    assert rows(warehouse, "select count(*) from events.delivery_event") == [(3,)]
+
+
+def test_a_day_in_which_nothing_landed_since_is_not_read_again(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for days in (0, 1, 2):
+        land(warehouse, "sendgrid", json.dumps([item("delivered", f"d{days}")]), at=LANDED - timedelta(days=days))
+    fold_as_dispatch_does()
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "late")]), at=LANDED - timedelta(days=1))
+    read: list[Any] = []
+    real = intake.fold_provider_events
+    monkeypatch.setattr(intake, "fold_provider_events", lambda *a, **k: read.append(a[1].date()) or real(*a, **k))
+    fold_as_dispatch_does()
+    fold_as_dispatch_does()
+    assert read == [(LANDED - timedelta(days=1)).date()]
+    assert rows(warehouse, "select count(*) from events.delivery_event") == [(4,)]

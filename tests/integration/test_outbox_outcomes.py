@@ -12,7 +12,7 @@ from outbox.outcomes import Told
 from outbox.sql import ledger
 from outbox.suppressions import suppress
 from senders.contract import Outcome, OutcomeKind
-from tests.integration.handoff_stub import DAY, SEND_AT, Shop
+from tests.integration.handoff_stub import DAY, SEND_AT, Shop, campaign
 from tests.integration.outbound import ACCEPT, UNKNOWN, Outbound, claim_due
 from warehouse.errors import Misconfigured, WinbackError
 
@@ -168,6 +168,68 @@ def test_soft_trouble_suppresses_nobody(shop: Shop, kind: str) -> None:
     assert fold() == (0, 0)
 
 
+@pytest.mark.parametrize("fault", ["invalid", "stopped", "unsubscribed", "complained"])
+def test_what_a_carrier_says_of_an_address_suppresses_it(shop: Shop, fault: str) -> None:
+    event(shop, "delivery_event", accepted(shop), "failed", address_fault=fault, code="30005")
+    assert fold() == (1, 0)
+    assert active(shop) == [("email", fault, "sendgrid")]
+    assert fold() == (0, 0)
+
+
+def test_a_number_that_answered_stop_is_free_again_after_start(shop: Shop) -> None:
+    message_id = accepted(shop)
+    event(shop, "delivery_event", message_id, "failed", address_fault="stopped")
+    fold()
+    event(shop, "preference", message_id, "resubscribed", source="provider", occurred_at=LATER + timedelta(hours=1))
+    assert fold() == (0, 1)
+    assert active(shop) == []
+
+
+STEPS = ("day30", "day60", "day90")
+
+
+def several(shop: Shop) -> list[uuid.UUID]:
+    """Three accepted messages to one contact."""
+    shop.define(campaign(caps={"per_day": 9, "per_7_days": 9}))
+    contact = shop.contact()
+    sent = [shop.planned(contact, step=step) for step in STEPS]
+    assert Outbound().simulate().totals["accepted"] == len(sent)
+    return sent
+
+
+def soft(shop: Shop, message_id: uuid.UUID, days: float, kind: str = "failed") -> None:
+    fault = "soft" if kind == "failed" else None
+    event(shop, "delivery_event", message_id, kind, address_fault=fault, occurred_at=LATER + timedelta(days=days))
+
+
+def test_soft_failures_suppress_an_address_for_a_while_once_there_are_three(shop: Shop) -> None:
+    first, second, third = several(shop)
+    for message_id, days in ((first, 0), (first, 1), (second, 7)):  # two events of one message are one failure
+        soft(shop, message_id, days)
+    assert fold() == (0, 0)
+    soft(shop, third, 14)
+    assert fold() == (1, 0)
+    assert active(shop) == [("email", "undeliverable", "sendgrid")]
+    until = shop.value("select until from outbox.suppression")
+    assert until == LATER + timedelta(days=14) + outcomes.SOFT_PAUSE
+    assert fold() == (0, 0)
+
+
+def test_soft_failures_far_apart_are_no_pattern(shop: Shop) -> None:
+    for message_id, days in zip(several(shop), (0, 20, 40), strict=True):
+        soft(shop, message_id, days)
+    assert fold() == (0, 0)
+
+
+def test_a_message_that_arrived_forgives_the_soft_failures_before_it(shop: Shop) -> None:
+    first, second, third = several(shop)
+    soft(shop, first, 0)
+    soft(shop, second, 1)
+    soft(shop, second, 2, "delivered")
+    soft(shop, third, 3)
+    assert fold() == (0, 0)
+
+
 def test_a_bounce_speaks_only_of_the_address_it_was_sent_to(shop: Shop) -> None:
     message_id = accepted(shop, shop.contact(email="old@example.com"))
     shop.owner.execute("update raw.contacts set email = 'new@example.com'")
@@ -240,14 +302,22 @@ def test_what_an_operator_lifted_is_not_folded_in_again(shop: Shop) -> None:
     assert fold() == (0, 0)
 
 
-def test_folding_goes_on_a_day_before_the_newest_event_that_was_folded(shop: Shop) -> None:
-    first, second, third = accepted(shop), accepted(shop), accepted(shop)
-    now = datetime.now(UTC)
-    event(shop, "preference", first, "unsubscribed", source="one_click", received_at=now)
+def test_an_event_that_landed_late_is_folded_however_old_it_is(shop: Shop) -> None:
+    first, second = accepted(shop), accepted(shop)
+    event(shop, "preference", first, "unsubscribed", source="one_click")
     assert fold() == (1, 0)
-    event(shop, "preference", second, "unsubscribed", source="one_click", received_at=now - timedelta(hours=1))
+    long_ago = datetime.now(UTC) - timedelta(days=20)
+    event(shop, "preference", second, "unsubscribed", source="one_click", received_at=long_ago, occurred_at=LATER)
+    assert fold() == (1, 0)
+
+
+def test_folding_goes_on_an_hour_before_the_last_one_and_not_from_the_beginning(shop: Shop) -> None:
+    first, second = accepted(shop), accepted(shop)
+    assert fold() == (0, 0)
+    now = datetime.now(UTC)
+    event(shop, "preference", first, "unsubscribed", source="one_click", stored_at=now - timedelta(minutes=50))
     assert fold() == (1, 0)  # committed late
-    event(shop, "preference", third, "unsubscribed", source="one_click", received_at=now - timedelta(days=2))
+    event(shop, "preference", second, "unsubscribed", source="one_click", stored_at=now - timedelta(hours=2))
     assert fold() == (0, 0)  # long folded, or it could not be there
 
 
