@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+
 from local import postgres
 from tests.faults import table
 from tests.faults.database import Arena
@@ -57,7 +59,11 @@ def _alone(folder: Path) -> Iterator[bool]:
 
 
 def _play(asked: argparse.Namespace, report: Path) -> int:
-    arena = Arena(postgres.ensure().url("postgres"))
+    url = postgres.ensure().url("postgres")
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute("alter system set fsync = off")  # killed processes lose nothing by it, and disks are slow
+        admin.execute("select pg_reload_conf()")
+    arena = Arena(url)
     began = time.monotonic()
 
     def say(line: str) -> None:
