@@ -218,6 +218,15 @@ def test_a_subscription_with_broken_keys_is_passed_over(webpush: WebPush) -> Non
     assert paths(webpush) == ["/s/2"]
 
 
+def test_where_a_push_lies_is_kept_as_a_hash(webpush: WebPush) -> None:
+    """Whoever knows it can read and cancel the message (RFC 8030, 8.3)."""
+    answering(webpush, {"/s/1": Reply(201, {"Location": "https://push.example.net/m/secret"})})
+    (outcome,) = webpush.sender().send([to(NEW)]).values()
+    assert outcome.provider_message_id
+    assert "secret" not in outcome.provider_message_id
+    assert "push.example.net" not in outcome.provider_message_id
+
+
 def test_time_to_live_ends_with_the_messages_time(webpush: WebPush) -> None:
     webpush.sender().send([to(NEW, deliver_before=CLOCK + timedelta(seconds=90))])
     assert webpush.stub.requests[0].headers["ttl"] == "90"

@@ -119,6 +119,20 @@ def test_texts_can_be_listed_by_number_and_day_over_many_pages(sandbox: Handle) 
     assert len(messages.list(date_sent_before=NOON + timedelta(minutes=1))) == 5
 
 
+def test_the_message_list_carries_nothing_of_ours(sandbox: Handle) -> None:
+    """As the real one: no status callback, no field of ours. So it cannot prove whose a text is."""
+    message_id = uuid.UUID(int=3)
+    sent = send(sandbox, status_callback=callback(sandbox, message_id))
+    connection = sandbox.connections()["twilio_default"]
+    answer = httpx.get(
+        f"{connection['host']}/2010-04-01/Accounts/{connection['login']}/Messages.json",
+        auth=(connection["login"], connection["password"]),
+    )
+    assert sent.sid in answer.text
+    assert str(message_id) not in answer.text
+    assert "callback" not in answer.text.lower()
+
+
 def test_a_text_can_be_read_again_with_its_status_of_the_moment(sandbox: Handle) -> None:
     sandbox.set_habits(rates={"sms": {"failed": 0, "undelivered": 0}})
     message = send(sandbox)
