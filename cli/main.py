@@ -22,7 +22,9 @@ app = typer.Typer(
 
 VERBS: tuple[str, ...] = (
     "db",
+    "doctor",
     "load",
+    "import_history",
     "run",
     "airflow",
     "ready",
@@ -33,6 +35,7 @@ VERBS: tuple[str, ...] = (
     "report",
     "explain",
     "preview",
+    "send_test",
     "release",
     "suppress",
     "docs",

@@ -82,10 +82,20 @@ stop as materialized (
     where s.message_id = any(:ids::uuid[])
         and (s.happened_at is null or s.happened_at <= :clock::timestamptz)
         and (s.ends_at is null or s.ends_at > :clock::timestamptz)
+    union all
+    -- Another tool had sent it, and its history was read after this message was planned.
+    select m.id, null, 'already_messaged'
+    from outbox.message m
+    where m.id = any(:ids::uuid[]) and exists (
+        select from outbox.imported_send i
+        where i.contact_id = m.contact_id and i.campaign = m.campaign and i.step = m.step
+            and i.episode_on < m.episode_on + m.step_days
+            and i.episode_on + i.step_days > m.episode_on
+    )
 ),
 stopped as (
     select message_id, (array_agg(reason order by array_position(
-        array['purchased_since', 'active_again', 'suppressed', 'no_email_consent', 'no_sms_consent', 'invalid_address'], reason
+        array['already_messaged', 'purchased_since', 'active_again', 'suppressed', 'no_email_consent', 'no_sms_consent', 'invalid_address'], reason
     ), reason))[1] as reason
     from stop
     where channel is null

@@ -73,7 +73,7 @@ where d.run_id = :run_id;
 
 -- name: freeze(run_id, withheld, at)^
 -- Messages, the grants that belong to them, and coupon_assigned, in one statement: a grant exists only with the message it is for.
--- A replayed or slightly shifted episode finds its message there and asks for nothing; the keys refuse everything else, loudly: on conflict
+-- A replayed or slightly shifted episode finds its message there, or the mark of what another tool sent, and asks for nothing; the keys refuse everything else, loudly: on conflict
 -- do nothing would lose people in silence, and looks into every index before it writes. The lock lets nobody freeze in between.
 -- A message, its grant and its event have one id; what a message does not hold is read from the requests again, by their key.
 with planned as (
@@ -97,6 +97,11 @@ with planned as (
                     and m.episode_on + m.step_days > requests.episode_on
                 )
             )
+        ) and not exists (
+            select from outbox.imported_send i
+            where i.contact_id = requests.contact_id and i.campaign = requests.campaign and i.step = requests.step
+                and i.episode_on < requests.episode_on + requests.step_days
+                and i.episode_on + i.step_days > requests.episode_on
         )
         order by requests.contact_id        -- as most of the indexes lie
         offset 0                            -- or the id would be made anew wherever it is named

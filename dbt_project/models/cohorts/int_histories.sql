@@ -84,6 +84,15 @@ by_member as (
                 and messages.episode_on + messages.step_days > due.episode_on
                 and messages.state not in ('skipped', 'expired', 'rejected')
                 and messages.run_id <> due.run_id
+        ) or exists (
+            select 1
+            from {{ ref('stg_outbox__imported_sends') }} as imported
+            where
+                imported.contact_id = members.member_contact_id
+                and imported.campaign = due.campaign
+                and imported.step = any(due.step_keys)
+                and imported.episode_on < due.episode_on + due.step_days
+                and imported.episode_on + imported.step_days > due.episode_on
         ) as is_messaged,
         sent.touches_today,
         sent.touches_7_days,
