@@ -74,12 +74,13 @@ class Filled:
     push: Push | None = None
 
 
-def fill(template: Template, step: Mapping[str, Any], person: Person) -> Filled:
-    """The template with the person's values; samples where they have none."""
+def values(step: Mapping[str, Any], person: Person) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Every variable of the step with the person's value, or a sample where they have none; and which are samples."""
     known = {**step["merge_fields"], **person.fields}
     if person.contact_id is not None:
         known["first_name"] = person.first_name or "there"
-    fields, sampled = {}, []
+    fields: dict[str, str] = {}
+    sampled: list[str] = []
     for name in step["variables"]:
         if known.get(name):
             fields[name] = str(known[name])
@@ -87,12 +88,18 @@ def fill(template: Template, step: Mapping[str, Any], person: Person) -> Filled:
         fields[name] = str(step["step_days"]) if name == "days_away" else CATALOGUE[name].sample
         if CATALOGUE[name].known is not Known.SENT or name == "first_name":
             sampled.append(name)
+    return fields, tuple(sampled)
+
+
+def fill(template: Template, step: Mapping[str, Any], person: Person) -> Filled:
+    """The template with the person's values; samples where they have none."""
+    fields, sampled = values(step, person)
     html = render_html(template.html, fields) if template.html else None
     sms = render_text(template.sms, fields) if template.sms else None
     preheader = _PREHEADER.search(html) if html else None
     return Filled(
         person=person,
-        sampled=tuple(sampled),
+        sampled=sampled,
         subject=render_text(template.subject, fields) if template.subject else None,
         preheader=unescape(preheader[1]).strip() if preheader else None,
         html=html,

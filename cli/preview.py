@@ -67,7 +67,7 @@ def register(app: typer.Typer) -> None:
 
         here = settings.read()
         bundle = definition.load_all(here.campaigns)
-        wanted = _steps(bundle, campaign, step)
+        wanted = steps(bundle, campaign, step)
         typer.echo(f"The campaign files hold no mistakes: {', '.join(bundle.campaigns)}.")
         notes: list[str] = []
         pages = _pages(wanted, contact, as_of, notes)
@@ -87,7 +87,7 @@ def register(app: typer.Typer) -> None:
         context.result({"page": str(index), "steps": len(pages), "contacts": len(people)})
 
 
-def _steps(bundle: Bundle, campaign: str | None, step: str | None) -> list[tuple[Any, dict[str, Any]]]:
+def steps(bundle: Bundle, campaign: str | None, step: str | None) -> list[tuple[Any, dict[str, Any]]]:
     """The (campaign, step document) pairs that were asked for. Raises `WinbackError` for a name that is not there."""
     from campaigns.problems import did_you_mean
 
@@ -122,7 +122,7 @@ def _pages(
                     "as_of": as_of.date() if as_of else None,
                     "limit": CONTACTS_A_STEP,
                 }
-                people[found.name + document["key"]] = _people(connection, parameters)
+                people[found.name + document["key"]] = people_of(connection, parameters)
             if contact is not None and not any(people.values()):
                 _refuse(connection, contact, as_of)
     except WinbackError as error:
@@ -145,7 +145,7 @@ def _pages(
 
 def _refuse(connection: psycopg.Connection, contact: str, as_of: datetime | None) -> NoReturn:
     """Raises `WinbackError`: an id that nobody knows, or somebody of whom there is no message to show."""
-    if _exists(connection, "handoff.recipients"):
+    if exists(connection, "handoff.recipients"):
         known = connection.execute("select from handoff.recipients where contact_id = %s", [contact]).fetchone()
         if known is None:
             raise WinbackError(
@@ -160,7 +160,7 @@ def _refuse(connection: psycopg.Connection, contact: str, as_of: datetime | None
     )
 
 
-def _people(connection: psycopg.Connection, parameters: dict[str, Any]) -> list[Person]:
+def people_of(connection: psycopg.Connection, parameters: dict[str, Any]) -> list[Person]:
     """Contacts of the current hand-off first, then of earlier messages, each once."""
     from campaigns.preview import Person
 
@@ -169,12 +169,12 @@ def _people(connection: psycopg.Connection, parameters: dict[str, Any]) -> list[
         ("handoff.send_requests", _REQUESTS, "decided for"),
         ("outbox.message", _MESSAGES, "message of"),
     ):
-        if not _exists(connection, relation):
+        if not exists(connection, relation):
             continue
         for contact_id, channels, fields, day in connection.execute(query, parameters):
             found.setdefault(contact_id, Person(contact_id, f"{origin} {day}", fields, channels=channels))
     names: dict[str, str] = {}
-    if found and _exists(connection, "handoff.recipients"):
+    if found and exists(connection, "handoff.recipients"):
         names = dict(connection.execute(_NAMES, [list(found)]).fetchall())
     return [
         Person(person.contact_id, person.origin, person.fields, names.get(key), person.channels)
@@ -182,5 +182,5 @@ def _people(connection: psycopg.Connection, parameters: dict[str, Any]) -> list[
     ]
 
 
-def _exists(connection: psycopg.Connection, relation: str) -> bool:
+def exists(connection: psycopg.Connection, relation: str) -> bool:
     return connection.execute("select to_regclass(%s)", [relation]).fetchone() != (None,)

@@ -59,6 +59,7 @@ def create_app(store: Store | None = None) -> FastAPI:
     app.add_api_route("/unsubscribe/{token}", service.unsubscribe, methods=["POST"])
     app.add_api_route("/preferences/{token}", service.ask_preferences, methods=["GET", "HEAD"])
     app.add_api_route("/preferences/{token}", service.choose, methods=["POST"])
+    app.add_api_route("/test", service.test, methods=["GET", "HEAD", "POST"])
     app.middleware("http")(service.guard)
     return app
 
@@ -120,6 +121,10 @@ class Service:
             webpush.PROVIDER, lambda *_: Verdict.VERIFIED, lambda call: webpush.parse(call, message_id), self._webpush
         )
         return await self._webhook(request, vendor, PlainTextResponse("ok\n", headers=allowed), largest=SMALL_BODY)
+
+    async def test(self) -> Response:
+        """Where the links of a test message lead: nothing happens, and nothing is kept."""
+        return pages.tested()
 
     async def ask_unsubscribe(self, token: str) -> Response:
         """The question. Nothing happens by looking at it."""

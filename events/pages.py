@@ -120,6 +120,14 @@ def not_found() -> HTMLResponse:
     )
 
 
+def tested() -> HTMLResponse:
+    """Where every link of a test leads (`winback send-test`): whom it was filled for must not be unsubscribed."""
+    return page(
+        "This was a test",
+        "<p>Somebody in the team sent the message to look at it. Its link works, and nobody was unsubscribed.</p>",
+    )
+
+
 def trouble() -> HTMLResponse:
     """For when the warehouse cannot be reached: nobody may believe they are unsubscribed when they are not."""
     return page("Please try again", "<p>We could not save this just now. Please try again in a minute.</p>", 503)

@@ -39,3 +39,8 @@ def preferences_url(message_id: UUID) -> str:
 def push_events_url(message_id: UUID) -> str:
     """Where a service worker reports what became of a notification."""
     return f"{public_url()}/events/webpush/{tokens.sign('webpush', message_id)}"
+
+
+def test_url() -> str:
+    """Where the links of a test lead: a page that says it was one and does nothing, by one click (RFC 8058), too."""
+    return f"{public_url()}/test"
