@@ -142,6 +142,16 @@ class Sender(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What a provider says of our credentials, asked without sending anything."""
+
+    words: str
+    """For a person who sets this up; without keys and addresses."""
+    is_warning: bool = False
+    """It works, and not yet for everybody."""
+
+
 class SendError(Exception):
     """Something went wrong with messages, not with the configuration. `detail` holds no address."""
 

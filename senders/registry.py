@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from senders import wire
-from senders.contract import EMAIL, SMS, WEBPUSH, Outcome, Sender
+from senders.contract import EMAIL, SMS, WEBPUSH, Checked, Outcome, Sender
 from warehouse import connections
 from warehouse.errors import Misconfigured
 
@@ -48,6 +48,17 @@ def messages_per_second(channel: str) -> float | None:
     if connection is None or connection.extra.get("messages_per_second") is None:
         return None
     return wire.positive(connection, "messages_per_second", 1.0)
+
+
+def check(channel: str) -> Checked:
+    """Asks the channel's provider about our credentials, by a call that changes and sends nothing.
+
+    Raises `Misconfigured` for credentials that are missing or refused, `SendError` where no answer can be trusted.
+    """
+    vendor, conn_id = VENDORS[channel]
+    module = importlib.import_module(f"senders.{vendor}.check")
+    checked: Checked = module.check(connections.get(conn_id))
+    return checked
 
 
 def all_sandboxed() -> bool:

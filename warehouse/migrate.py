@@ -70,6 +70,22 @@ def migrate(folders: Sequence[Path] = FOLDERS) -> list[Applied]:
     return applied
 
 
+def pending(connection: psycopg.Connection, folders: Sequence[Path] = FOLDERS) -> tuple[list[str], list[str]]:
+    """The migrations that this database still misses, and those that were edited after it got them. Changes nothing."""
+    there = connection.execute("select to_regclass('winback.migration') is not null").fetchone()
+    known: dict[str, str] = {}
+    if there and there[0]:
+        known = dict(connection.execute("select name, checksum from winback.migration").fetchall())
+    missing, edited = [], []
+    for path in (path for folder in folders for path in sorted(folder.glob("*.sql"))):
+        name, body = f"{path.parent.parent.name}/{path.name}", path.read_text()
+        if name not in known:
+            missing.append(name)
+        elif known[name] not in (hashlib.sha256(body.encode()).hexdigest(), *_SUPERSEDES.findall(body)):
+            edited.append(name)
+    return missing, edited
+
+
 def _apply(connection: psycopg.Connection, name: str, body: str) -> None:
     try:
         connection.execute(body)

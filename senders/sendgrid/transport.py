@@ -116,6 +116,16 @@ class Transport:
             )
         return answer.headers.get("X-Message-Id") or None
 
+    def scopes(self) -> frozenset[str]:
+        """What the key may do: `GET /v3/scopes`. Raises `Misconfigured`, `NotSent`, `OutcomeUnknown`."""
+        try:
+            answer = self._api.client.scopes.get()
+            return frozenset(str(scope) for scope in json.loads(answer.body)["scopes"])
+        except (ValueError, KeyError, TypeError):
+            raise OutcomeUnknown("SendGrid's answer names no scopes.", code="nonsense") from None
+        except Exception as error:  # noqa: BLE001 - every failure of the SDK is given its meaning here
+            raise _translate(error) from None
+
 
 def _translate(error: Exception) -> Exception:
     if isinstance(error, HTTPError):

@@ -96,6 +96,7 @@ class Transport:
                 f"Connection {connection.conn_id!r} needs a login (the account SID, AC..., or an API key with extra "
                 '"account_sid") and a password (its token). Nothing was claimed or sent.'
             )
+        self._account, self._is_key = account, account != connection.login
         http = _Http(wire.base_url(connection, API), connection, connections)
         self._client = Client(connection.login, connection.password, account_sid=account, http_client=http)
 
@@ -111,6 +112,19 @@ class Transport:
         if status in UNSENT_STATUSES:
             raise _coded(int(failure or 0), "it failed at once")
         return sid
+
+    def account(self) -> tuple[str, str]:
+        """The account's status and type (`active`, `Full`). An API key may not read them: both are empty, and a page of
+        messages was read in their place. Raises `Misconfigured`, `NotSent`, `OutcomeUnknown`, `Rejected`.
+        """
+        try:
+            if self._is_key:
+                self._client.messages.page(page_size=1)
+                return "", ""
+            found = self._client.api.v2010.accounts(self._account).fetch()
+            return str(found.status or ""), str(found.type or "")
+        except Exception as error:  # noqa: BLE001 - every failure of the SDK is given its meaning here
+            raise _translate(error) from None
 
 
 def _translate(error: Exception) -> Exception:

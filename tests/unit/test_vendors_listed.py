@@ -44,6 +44,11 @@ def test_the_connections_of_the_vendors_in_service_are_those_that_every_part_han
     assert sorted(handed_on) == sorted((*connections.SENDERS, connections.ALERTS, connections.WAREHOUSE))
 
 
+@pytest.mark.parametrize("vendor", sorted(vendor for vendor, _ in registry.VENDORS.values()))
+def test_the_credentials_of_a_vendor_in_service_can_be_checked(vendor: str) -> None:
+    assert callable(importlib.import_module(f"senders.{vendor}.check").check)
+
+
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_vendor_is_kept_apart_from_the_others_and_passes_the_cases_of_all(vendor: str) -> None:
     contracts = tomllib.loads((HOME / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]

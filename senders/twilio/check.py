@@ -1,0 +1,20 @@
+"""Whether Twilio takes our credentials: asked of the account, or of a page of messages; it changes nothing."""
+
+from __future__ import annotations
+
+from senders.contract import Checked
+from senders.twilio.transport import Transport
+from warehouse.connections import Connection
+from warehouse.errors import Misconfigured
+
+
+def check(connection: Connection) -> Checked:
+    """Raises `Misconfigured` for refused credentials or a closed account, `SendError` without a clear answer."""
+    status, kind = Transport(connection, 1).account()
+    if status not in ("active", ""):
+        raise Misconfigured(
+            f"Twilio takes the credentials of {connection.conn_id!r}, and the account is {status}: Twilio says why."
+        )
+    if kind == "Trial":
+        return Checked("Twilio takes the credentials of a trial account, which texts verified numbers alone", True)
+    return Checked("Twilio takes the credentials")
