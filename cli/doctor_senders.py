@@ -58,6 +58,7 @@ def sender(channel: str) -> Iterator[Line]:
         return
     for document in documents.values():
         registry.sender_for(channel, document)
+    registry.messages_per_second(channel)
     checked = registry.check(channel)
     if connection.sandbox:
         yield warning(

@@ -136,13 +136,13 @@ def test_a_missing_migration_a_missing_column_and_an_old_load_are_told(alone: No
         owner.execute("grant select on outbox.message to winback_analyst")
         owner.execute("revoke insert on outbox.message from winback_sender")
         barred = list(doctor_warehouse.warehouse())
-        owner.execute("delete from winback.migration where name = 'outbox/0009_imported_sends.sql'")
+        owner.execute("delete from winback.migration where name = 'outbox/0010_imported_sends.sql'")
         behind = list(doctor_warehouse.warehouse())
     assert ("failed", "fresh data") in [(line.status, line.subject) for line in old]
     assert any("orders is complete up to" in line.words for line in old)
     assert ("failed", "winback_sender may not write messages") in lines(barred)
     assert any("column raw.contacts.consent_email is missing" in line.words for line in barred)
-    assert ("failed", "1 not applied yet, the first of them outbox/0009_imported_sends.sql") in lines(behind)
+    assert ("failed", "1 not applied yet, the first of them outbox/0010_imported_sends.sql") in lines(behind)
 
 
 def test_each_provider_is_asked_and_a_sandbox_is_called_one(sandbox: Handle) -> None:
