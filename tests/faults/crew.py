@@ -115,7 +115,7 @@ class Crew:
             **os.environ,
             **variables,
             "WINBACK_DATABASE_URL": self.url,
-            "WINBACK_PUBLIC_URL": "https://links.example.com",
+            "WINBACK_PUBLIC_URL": self.sandbox.events_url or "https://links.example.com",
             "WINBACK_TOKEN_KEY": "faults",
             "WINBACK_LOCAL": str(self.folder),
         }
