@@ -63,6 +63,7 @@ def register(app: typer.Typer) -> None:
                 )
             dispatcher = Dispatcher(registry.sender_for, shard=part, connections=connections, progress=typer.echo)
             fold_landed(desk)
+            look_up_doubtful(desk, day.clock if day and simulated else runs.database_now(desk))
             signal.signal(signal.SIGTERM, lambda *_: dispatcher.stop())
             if not simulated:
                 done, at = dispatcher.live(), runs.database_now(desk)
@@ -101,6 +102,22 @@ def fold_landed(desk: psycopg.Connection) -> None:
         intake.fold_provider_events(desk, start, until=start + timedelta(days=1), table=table)
 
     landed.read_changed(desk, intake.count_days(desk, table=table), read)
+
+
+def look_up_doubtful(desk: psycopg.Connection, clock: datetime) -> None:
+    """Settles messages in doubt that a provider's own log has. A log that may not be read hinders no sending."""
+    from outbox import reconcile
+    from senders import registry
+
+    for channel in registry.VENDORS:
+        try:
+            log = registry.log_of(channel)
+            found = reconcile.by_log(desk, channel, log, clock=clock) if log else 0
+        except Misconfigured as error:
+            typer.echo(f"{channel}: messages in doubt cannot be looked up. {error}")
+        else:
+            if found:
+                typer.echo(f"{channel}: {found} in doubt found in the provider's log: accepted.")
 
 
 def parse_shard(text: str) -> Shard:

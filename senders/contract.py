@@ -121,6 +121,17 @@ class Outcome:
     """Texts: `GSM-7` or `UCS-2`."""
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What a provider's own log has of a message: it was accepted."""
+
+    provider_message_id: str
+    status: str
+    """In the provider's words."""
+    accepted_at: datetime | None = None
+    """When, if the log says so."""
+
+
 @runtime_checkable
 class Sender(Protocol):
     """A channel's way out."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import UUID
 
 from senders import wire
-from senders.contract import EMAIL, SMS, WEBPUSH, Checked, Outcome, Sender
+from senders.contract import EMAIL, SMS, WEBPUSH, Checked, Evidence, Outcome, Sender
 from warehouse import connections
 from warehouse.errors import Misconfigured
 
@@ -59,6 +60,21 @@ def check(channel: str) -> Checked:
     module = importlib.import_module(f"senders.{vendor}.check")
     checked: Checked = module.check(connections.get(conn_id))
     return checked
+
+
+def log_of(channel: str) -> Callable[[UUID], Evidence | None] | None:
+    """What looks a message up in the provider's own log; None where there is none that proves acceptance.
+
+    SendGrid's, where the connection's extra says `"email_activity": true`. Raises `Misconfigured`.
+    """
+    from senders.sendgrid import activity
+    from senders.sendgrid.transport import Transport
+
+    connection = connections.find(connections.SENDGRID) if channel == EMAIL else None
+    if connection is None or connection.extra.get("email_activity") is not True:
+        return None
+    transport = Transport(connection)
+    return lambda message_id: activity.find(transport, message_id)
 
 
 def all_sandboxed() -> bool:

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from local.sandbox import sendgrid_activity
 from local.sandbox import sendgrid_rules as rules
 from local.sandbox.core import Core, misbehaving
 from local.sandbox.faults import Fault
@@ -69,6 +70,7 @@ def routes(core: Core) -> list[Route]:
         Route("/v3/scopes", reading(lambda: {"scopes": scopes})),
         Route("/v3/user/profile", reading(lambda: {"username": "sandbox", "company": "Winback sandbox"})),
         Route("/v3/user/webhooks/event/settings", reading(lambda: webhook)),
+        *sendgrid_activity.routes(core, _unauthorised),
     ]
 
 

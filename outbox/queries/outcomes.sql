@@ -126,7 +126,7 @@ select id from moved;
 -- name: message_in_doubt(message_id)^
 -- One message with its last attempt, locked, for a person who knows what became of it.
 select m.id, m.campaign, m.step, m.state, m.channel_no, cardinality(m.channels) as channel_count,
-    r.mode, a.attempt_no, a.channel, a.outcome, a.lease_until, a.closed_at
+    r.mode, a.attempt_no, a.channel, a.outcome, a.opened_at, a.lease_until, a.closed_at
 from outbox.message m
 join outbox.run r using (run_id)
 left join lateral (
@@ -134,6 +134,13 @@ left join lateral (
 ) as a on true
 where m.id = :message_id
 for update of m;
+
+-- name: doubtful(channel, since, size)
+-- A few attempts in doubt, left to chance: those that no log has must not stand in the way of the others.
+select message_id, attempt_no from outbox.attempt
+where outcome = 'unknown' and channel = :channel and opened_at >= :since
+order by random()
+limit :size;
 
 -- name: settle_attempt(message_id, attempt_no, outcome, evidence)!
 -- A person's word moves an attempt out of unknown.

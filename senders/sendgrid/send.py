@@ -1,7 +1,8 @@
 """E-mail through SendGrid: batches of one template, one address once a request, halved until the bad one is alone.
 
 Connection `sendgrid_default`: host (default https://api.sendgrid.com), password (the API key); extra: `batch_size`
-(100, at most 1000: one lost answer puts a whole batch in doubt), `timeout_seconds`, `sandbox`.
+(100, at most 1000: one lost answer puts a whole batch in doubt), `timeout_seconds`, `messages_per_second`, `sandbox`,
+`email_activity` (true: the account has that add-on and the key may read it; messages in doubt are looked up there).
 """
 
 from __future__ import annotations

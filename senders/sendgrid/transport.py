@@ -126,6 +126,17 @@ class Transport:
         except Exception as error:  # noqa: BLE001 - every failure of the SDK is given its meaning here
             raise _translate(error) from None
 
+    def read(self, *path: str, **query: str) -> Any:
+        """The JSON at a path of the API below /v3. Raises as `post` does."""
+        try:
+            client = self._api.client
+            for part in path:
+                client = client._(part)
+            answer = client.get(query_params=query or None)
+            return json.loads(answer.body)
+        except Exception as error:  # noqa: BLE001 - every failure of the SDK is given its meaning here
+            raise _translate(error) from None
+
 
 def _translate(error: Exception) -> Exception:
     if isinstance(error, HTTPError):

@@ -2,7 +2,7 @@
 
 Connection `twilio_default`: host (default https://api.twilio.com), login (account SID), password (auth token); extra:
 `webhook_url` (where status callbacks go, as Twilio sees it), `messaging_service_sid`, `connections` (16),
-`timeout_seconds`, `sandbox`.
+`timeout_seconds`, `messages_per_second`, `sandbox`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Notifications to browsers: the newest subscription first, the next one where a push service has ended it.
 
 Connection `webpush_default`: password (VAPID private key); extra: `subject` (mailto: or https:, default the campaign's
-contact), `connections` (16), `timeout_seconds`, `sandbox` with `sandbox_host`.
+contact), `connections` (16), `timeout_seconds`, `messages_per_second`, `sandbox` with `sandbox_host`.
 """
 
 from __future__ import annotations
