@@ -7,6 +7,7 @@ PYTHON ?= $(shell for v in python3.11 python3.12 python3.13 python3; do command 
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?=
+WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
@@ -42,8 +43,8 @@ demo: $(VENV)/.installed ## See the whole product work on a year of real purchas
 	@$(BIN)/python -m local.demo
 
 .PHONY: test
-test: $(VENV)/.installed-dev ## Run the whole test suite (TESTS=... for some of it)
-	@$(BIN)/python -m pytest $(TESTS)
+test: $(VENV)/.installed-dev ## Run the whole test suite (TESTS=... for some of it, WORKERS=... processes)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 .PHONY: test-postgres
 test-postgres: $(VENV)/.installed-dev ## Run the suite on another PostgreSQL: POSTGRES_BIN=/usr/lib/postgresql/15/bin

@@ -1,4 +1,8 @@
-"""Fixtures that every test may use: a real PostgreSQL, a fresh migrated database for each test that asks for one."""
+"""Fixtures that every test may use: a real PostgreSQL, a fresh migrated database for each test that asks for one.
+
+The suite is played by several processes (WORKERS of the Makefile), file by file. They share the server; each has what
+else lies under `WINBACK_LOCAL` for itself.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,21 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from local.postgres import ensure
+from warehouse import settings
 from warehouse.migrate import migrate
+
+SETTING_UP = 7_305_900
+"""Advisory lock: roles belong to the whole server, and two processes would make them at the same moment."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Starts the embedded server before the processes that share it."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is not None:
+        os.environ["WINBACK_LOCAL"] = str(settings.read().local / "tests" / worker)
+    elif config.getoption("numprocesses", None) and not os.environ.get("WINBACK_DATABASE_URL"):
+        os.environ["WINBACK_DATABASE_URL"] = ensure().url()
 
 
 def _with_database(url: str, name: str) -> str:
@@ -21,12 +39,7 @@ def _with_database(url: str, name: str) -> str:
 @pytest.fixture(scope="session")
 def postgres() -> str:
     """The URL of the server the suite runs on: WINBACK_DATABASE_URL's, or the embedded one."""
-    given = os.environ.get("WINBACK_DATABASE_URL")
-    if given:
-        return given
-    from local.postgres import ensure
-
-    return ensure().url()
+    return os.environ.get("WINBACK_DATABASE_URL") or ensure().url()
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +48,7 @@ def template_database(postgres: str) -> Iterator[str]:
     name = f"winback_template_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(_with_database(postgres, "postgres"), autocommit=True) as admin:
         admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        admin.execute("select pg_advisory_lock(%s)", [SETTING_UP])
         before = os.environ.get("WINBACK_DATABASE_URL")
         os.environ["WINBACK_DATABASE_URL"] = _with_database(postgres, name)
         try:
@@ -44,6 +58,7 @@ def template_database(postgres: str) -> Iterator[str]:
                 del os.environ["WINBACK_DATABASE_URL"]
             else:
                 os.environ["WINBACK_DATABASE_URL"] = before
+            admin.execute("select pg_advisory_unlock(%s)", [SETTING_UP])
         yield name
         admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
