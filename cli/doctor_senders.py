@@ -56,6 +56,13 @@ def sender(channel: str) -> Iterator[Line]:
     if connection is None:
         yield _missing(subject, conn_id, used=bool(documents))
         return
+    others = [found for each in connections.SENDERS if (found := connections.find(each)) is not None]
+    if any(other.sandbox != connection.sandbox for other in others):
+        yield failed(
+            subject,
+            "some senders are marked as sandboxes and some are not: a run is simulated or live, never both",
+            "Mark all of them or none.",
+        )
     for document in documents.values():
         registry.sender_for(channel, document)
     registry.messages_per_second(channel)
@@ -70,13 +77,6 @@ def sender(channel: str) -> Iterator[Line]:
         yield warning(subject, checked.words)
     else:
         yield ok(subject, checked.words)
-    others = [found for each in connections.SENDERS if (found := connections.find(each)) is not None]
-    if any(other.sandbox != connection.sandbox for other in others):
-        yield failed(
-            subject,
-            "some senders are marked as sandboxes and some are not: a run is simulated or live, never both",
-            "Mark all of them or none.",
-        )
 
 
 def _missing(subject: str, conn_id: str, *, used: bool) -> Line:
@@ -92,13 +92,14 @@ def public_address() -> Iterator[Line]:
     """Whether the webhook service answers under the address that links carry. Raises `Misconfigured` without one."""
     import httpx
 
-    subject, url = "public address", links.public_url()
+    subject = "public address"
     if not os.environ.get("WINBACK_TOKEN_KEY"):
         yield warning(
             subject,
             "WINBACK_TOKEN_KEY is not set: links are signed with a key that only this machine has",
             "Set the same key for the worker and the webhook service (openssl rand -base64 32), and keep it for ever.",
         )
+    url = links.public_url()
     if not url.startswith("https://"):
         yield failed(subject, f"{links.VARIABLE} is not https", "One-click unsubscribe (RFC 8058) demands https.")
     try:
@@ -161,8 +162,11 @@ def alerts() -> Iterator[Line]:
     if connections.find(connections.ALERTS) is None and not any(map(connections.find, connections.SENDERS)):
         yield warning("alerts", "no connection: alerts go to the local sandbox", "Set AIRFLOW_CONN_ALERTS.")
     else:
-        registry.notifier()
-        yield ok("alerts", "the team is told by e-mail")
+        try:
+            registry.notifier()
+            yield ok("alerts", "the team is told by e-mail")
+        except Misconfigured as error:
+            yield failed("alerts", str(error))
     if any(connections.find(conn_id) for conn_id in SECOND_WAYS):
         yield ok("alerts", "there is a second way out when the outbox is what fails")
     else:

@@ -205,6 +205,21 @@ def test_a_missing_connection_is_a_failure_where_steps_need_it_and_others_have_o
     assert "AIRFLOW_CONN_TWILIO_DEFAULT" in line.advice
 
 
+def test_a_real_sender_beside_a_sandboxed_one_is_a_failure(sandbox: Handle, monkeypatch: pytest.MonkeyPatch) -> None:
+    give(monkeypatch, connections.SENDGRID, {"password": "SG.x", "host": "https://127.0.0.1:9"})
+    told = [line.words for line in ask({"texts": lambda: doctor_senders.sender(SMS)}, 20)]
+    assert "a run is simulated or live, never both" in told[0]
+
+
+def test_alerts_that_cannot_be_sent_are_a_failure_and_hide_no_second_way_out(
+    sandbox: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give(monkeypatch, connections.ALERTS, {"extra": {"from": "alerts@example.com"}})
+    assert [line.status for line in doctor_senders.alerts()] == [Status.FAILED, Status.WARNING]
+    give(monkeypatch, doctor_senders.SECOND_WAYS[0], {"host": "smtp.example.com"})
+    assert [line.status for line in doctor_senders.alerts()] == [Status.FAILED, Status.OK]
+
+
 def test_a_webhook_without_a_key_is_a_failure(sandbox: Handle, monkeypatch: pytest.MonkeyPatch) -> None:
     give(monkeypatch, connections.SENDGRID, {"password": "SG.x"})
     statuses = [line.status for line in doctor_senders.webhook_keys()]
