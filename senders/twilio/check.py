@@ -10,8 +10,8 @@ from warehouse.errors import Misconfigured
 
 def check(connection: Connection) -> Checked:
     """Raises `Misconfigured` for refused credentials or a closed account, `SendError` without a clear answer."""
-    status, kind = Transport(connection, 1).account()
-    if status not in ("active", ""):
+    status, kind = Transport(connection, 1).account() or ("active", "")
+    if status != "active":
         raise Misconfigured(
             f"Twilio takes the credentials of {connection.conn_id!r}, and the account is {status}: Twilio says why."
         )

@@ -113,18 +113,21 @@ class Transport:
             raise _coded(int(failure or 0), "it failed at once")
         return sid
 
-    def account(self) -> tuple[str, str]:
-        """The account's status and type (`active`, `Full`). An API key may not read them: both are empty, and a page of
-        messages was read in their place. Raises `Misconfigured`, `NotSent`, `OutcomeUnknown`, `Rejected`.
+    def account(self) -> tuple[str, str] | None:
+        """The account's status and type (`active`, `Full`). An API key may not read them: None, and a page of messages
+        was read in their place. Raises `Misconfigured`, `NotSent`, `OutcomeUnknown`, `Rejected`.
         """
         try:
             if self._is_key:
                 self._client.messages.page(page_size=1)
-                return "", ""
+                return None
             found = self._client.api.v2010.accounts(self._account).fetch()
-            return str(found.status or ""), str(found.type or "")
+            status, kind = found.status, found.type
         except Exception as error:  # noqa: BLE001 - every failure of the SDK is given its meaning here
             raise _translate(error) from None
+        if not status:
+            raise OutcomeUnknown("Twilio's answer says nothing of the account's status.", code="nonsense")
+        return str(status), str(kind)
 
 
 def _translate(error: Exception) -> Exception:
