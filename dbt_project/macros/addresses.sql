@@ -22,3 +22,7 @@
 {% macro email_key(email) -%}
     lower(btrim({{ email }}))
 {%- endmacro %}
+
+{% macro phone_key(phone) -%}
+    btrim({{ phone }})
+{%- endmacro %}

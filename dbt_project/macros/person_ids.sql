@@ -18,7 +18,9 @@
                     or exists (
                         select 1
                         from {{ contacts }} as same_phone
-                        where same_phone.phone = self.phone and same_phone.contact_id <> self.contact_id
+                        where
+                            {{ phone_key('same_phone.phone') }} = {{ phone_key('self.phone') }}
+                            and same_phone.contact_id <> self.contact_id
                     )
                 )
         )

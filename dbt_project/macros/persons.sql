@@ -1,5 +1,5 @@
 {# Contacts that share an e-mail address or a phone, transitively, are one person. Starting from `seeds` (a relation with contact_id),
-   each step is a look-up in the indexes on lower(btrim(email)) and phone: it costs what the seeds cost, whatever the table's size.
+   each step is a look-up in the indexes on lower(btrim(email)) and btrim(phone): it costs what the seeds cost, whatever the table's size.
    A malformed address links nobody: else everyone with "n/a" were one person.
    Columns: contact_id (the seed), member_contact_id, created_at. OFFSET 0 keeps the look-ups from becoming a join over all contacts. #}
 {% macro person_members(seeds, contacts) %}
@@ -8,7 +8,7 @@
         seeds.contact_id as member_contact_id,
         contacts.created_at,
         case when {{ is_email('contacts.email') }} then {{ email_key('contacts.email') }} end as email_key,
-        case when {{ is_phone('contacts.phone') }} then contacts.phone end as phone
+        case when {{ is_phone('contacts.phone') }} then {{ phone_key('contacts.phone') }} end as phone_key
     from {{ seeds }} as seeds
     left join lateral (
         select
@@ -27,7 +27,7 @@
         others.contact_id as member_contact_id,
         others.created_at,
         case when {{ is_email('others.email') }} then {{ email_key('others.email') }} end as email_key,
-        case when {{ is_phone('others.phone') }} then others.phone end as phone
+        case when {{ is_phone('others.phone') }} then {{ phone_key('others.phone') }} end as phone_key
     from linked
     cross join lateral (
         select
@@ -44,7 +44,7 @@
             same_phone.email,
             same_phone.phone
         from {{ contacts }} as same_phone
-        where same_phone.phone = linked.phone
+        where btrim(same_phone.phone) = linked.phone_key
         offset 0
     ) as others
 {% endmacro %}
@@ -56,7 +56,7 @@
             select
                 asked.contact_id as member_contact_id,
                 case when {{ is_email('known.email') }} then {{ email_key('known.email') }} end as email_key,
-                case when {{ is_phone('known.phone') }} then known.phone end as phone
+                case when {{ is_phone('known.phone') }} then {{ phone_key('known.phone') }} end as phone_key
             from (select {{ contact_id }} as contact_id) as asked
             left join {{ source('raw', 'contacts') }} as known on known.contact_id = asked.contact_id
 
@@ -65,7 +65,7 @@
             select
                 others.contact_id as member_contact_id,
                 case when {{ is_email('others.email') }} then {{ email_key('others.email') }} end as email_key,
-                case when {{ is_phone('others.phone') }} then others.phone end as phone
+                case when {{ is_phone('others.phone') }} then {{ phone_key('others.phone') }} end as phone_key
             from linked
             cross join lateral (
                 select
@@ -80,7 +80,7 @@
                     same_phone.email,
                     same_phone.phone
                 from {{ source('raw', 'contacts') }} as same_phone
-                where same_phone.phone = linked.phone
+                where btrim(same_phone.phone) = linked.phone_key
                 offset 0
             ) as others
         )
