@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 import psycopg
 
@@ -26,3 +27,23 @@ def suppress(
             connection, contact_id=contact_id, channels=list(channels), reason="operator", source=by, at=at
         )
         return [row["channel"] for row in rows]
+
+
+COLUMNS = ("channel", "address", "contact_id", "reason", "since", "until")
+"""What `suppressed` yields, in this order."""
+
+
+def suppressed(connection: psycopg.Connection, *, at: datetime) -> Iterator[tuple[Any, ...]]:
+    """Every address of a contact that is not to be written to at `at`: rows of `COLUMNS`, by channel and contact.
+
+    E-mail and phones; a browser has no address that another system could use. Read row by row: the caller keeps it in
+    a file, and nowhere else.
+    """
+    with connection.transaction(), connection.cursor("suppressed") as cursor:
+        cursor.execute(queries.suppressed_addresses.sql, {"at": at})
+        yield from cursor
+
+
+def without_contact(connection: psycopg.Connection, *, at: datetime) -> int:
+    """How many suppressed addresses no contact has any more: they are known by hash alone."""
+    return int(queries.suppressed_without_contact(connection, at=at))

@@ -13,3 +13,25 @@ returning channel;
 -- name: has_recipient(contact_id)$
 -- Whether the contact is known at all.
 select exists (select from handoff.recipients where contact_id = :contact_id);
+
+-- name: suppressed_addresses(at)
+-- What other systems must not write to either, with the address as the raw tables have it. It leaves the database for a file.
+select s.channel, known.address, r.contact_id, s.reason, s.suppressed_at as since, s.until
+from handoff.recipients r
+cross join lateral (values ('email', r.email, r.email_hash), ('sms', r.phone, r.phone_hash)) as known (channel, address, address_hash)
+join outbox.suppression s on s.channel = known.channel and s.address_hash = known.address_hash
+where s.lifted_at is null and s.suppressed_at <= :at::timestamptz and (s.until is null or s.until > :at::timestamptz)
+order by s.channel, r.contact_id, s.reason;
+
+-- name: suppressed_without_contact(at)$
+-- Addresses on the stop list that no contact has any more: nobody can say what they are.
+select count(distinct (s.channel, s.address_hash))
+from outbox.suppression s
+where s.channel in ('email', 'sms') and s.lifted_at is null
+    and s.suppressed_at <= :at::timestamptz and (s.until is null or s.until > :at::timestamptz)
+    and s.address_hash not in (
+        select known.address_hash
+        from handoff.recipients r
+        cross join lateral (values (r.email_hash), (r.phone_hash)) as known (address_hash)
+        where known.address_hash is not null
+    );
