@@ -38,6 +38,8 @@ VERBS: tuple[str, ...] = (
     "send_test",
     "release",
     "suppress",
+    "forget",
+    "export",
     "docs",
     "sandbox",
     "events",

@@ -89,6 +89,9 @@ REASONS: Mapping[str, Reason] = {
     "not_live": Reason("Campaign not live", "The campaign ran in shadow: it decided, and sent nothing."),
     "expired": Reason("Not sent in time", "Every hour in which it might have been sent had passed."),
     "quiet_hours": Reason("Quiet hours", "It was night where they are until the message made no sense any more."),
+    "forgotten": Reason(
+        "Forgotten", "They asked to be erased (`winback forget`): nothing that was planned for them leaves any more."
+    ),
     "coupon_expired": Reason("Code no longer valid", "The code would have been worthless by the time it arrived."),
     "coupon_released": Reason("Code taken back", "The code it was to carry had gone back to its pool."),
     "skipped": Reason("Stopped at the last moment", "Something had changed between the decision and the sending."),
@@ -175,6 +178,7 @@ STOPS: Mapping[str, str] = {
     "invalid": "it is not usable",
     "gone": "the browser is no longer subscribed",
     "operator": "stopped by hand",
+    "forgotten": "they asked to be forgotten",
     "imported": "taken over from another system",
 }
 """Why an address is on the stop list."""

@@ -92,10 +92,19 @@ stop as materialized (
             and i.episode_on < m.episode_on + m.step_days
             and i.episode_on + i.step_days > m.episode_on
     )
+    union all
+    -- Who was forgotten since: what filled the message is gone, whatever address they have now.
+    select m.id, null, 'forgotten'
+    from outbox.message m
+    where m.id = any(:ids::uuid[])
+        and exists (select from outbox.erasure e where e.contact_id = m.contact_id and e.erased_at >= m.planned_at)
 ),
 stopped as (
     select message_id, (array_agg(reason order by array_position(
-        array['already_messaged', 'purchased_since', 'active_again', 'suppressed', 'no_email_consent', 'no_sms_consent', 'invalid_address'], reason
+        array[
+            'forgotten', 'already_messaged', 'purchased_since', 'active_again', 'suppressed', 'no_email_consent', 'no_sms_consent',
+            'invalid_address'
+        ], reason
     ), reason))[1] as reason
     from stop
     where channel is null

@@ -110,6 +110,8 @@ select contact_id, channel, sent_at, campaign from raw.campaign_sends;
 
 grant usage on schema cohorts, allocations, handoff to winback_sender;
 grant select on all tables in schema cohorts, allocations, handoff to winback_sender;
+grant usage on schema cohorts, handoff to winback_dbt;
+grant select, update on cohorts.fct_decisions, handoff.send_requests to winback_dbt;
 """
 
 

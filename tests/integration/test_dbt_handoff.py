@@ -7,7 +7,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import register
 from tests.integration import dbt_definition
 from tests.integration.dbt_days import (
     NEW_YORK,
@@ -41,7 +43,7 @@ def handoff(postgres: str, template_database: str) -> Iterator[dict[str, Any]]:
             "texted": {"phone": "+12125550101", "consent_sms": True, "consent_sms_at": at("2016-01-01")},
             "mailed": {"phone": "+12125550102"},
             "twin_a": {"email": "twins@example.com", "phone": "+12125550150"},
-            "same_phone": {"email": "n/a", "phone": "+12125550150"},
+            "same_phone": {"email": "n/a", "phone": " +12125550150 "},
             "same_mail": {"email": " Twins@Example.com", "phone": "+12125550151"},
             "over_the_second": {"phone": "+12125550151"},
             "nobodys_twin": {"email": "n/a", "phone": "not a number"},
@@ -138,6 +140,65 @@ def test_the_checksum_of_the_hand_off_changes_with_any_row(handoff: dict[str, An
         ((_, changed, _),) = connection.execute(query).fetchall()
         connection.rollback()
     assert before != changed
+
+
+def test_other_systems_leave_every_contact_of_the_person_alone_while_a_message_is_ahead(
+    handoff: dict[str, Any],
+) -> None:
+    request = handoff["requests"]["twin_a", "day30"]
+    flights = rows("select contact_id, channel, state, since, until from handoff.in_flight where step = 'day30'")
+    ahead = ("email", "planned", request["not_before"], request["not_after"])
+    assert {row[0] for row in flights if row[1:] == ahead} >= {"twin_a", "same_phone", "same_mail", "over_the_second"}
+    assert not {row[0] for row in flights} & {"texted", "nobodys_twin"}
+
+
+def test_other_systems_leave_who_was_written_to_alone_until_the_end_of_their_own_day(handoff: dict[str, Any]) -> None:
+    with connect(Role.OWNER) as connection:
+        connection.execute("update outbox.message set state = 'sending'")
+        connection.execute(
+            "update outbox.message set state = 'accepted', accepted_channel = 'email', accepted_at = not_before"
+        )
+        told = connection.execute(
+            "select contact_id, state, until from handoff.in_flight where contact_id in ('here', 'far')"
+        ).fetchall()
+        connection.rollback()
+    assert set(told) == {
+        ("here", "accepted", at("2017-10-02", "00:00")),
+        ("far", "accepted", at("2017-10-02", "00:00", HAWAII)),
+    }
+
+
+def test_the_stop_list_for_other_systems_names_contacts_and_no_address(handoff: dict[str, Any]) -> None:
+    since, ended = at("2017-09-01"), at("2017-09-02")
+    with connect(Role.OWNER) as connection:
+        for channel, address, reason, lifted in (
+            ("email", "HERE@example.com", "complained", None),
+            ("sms", "+12125550150", "stopped", None),
+            ("email", "far@example.com", "unsubscribed", ended),
+        ):
+            connection.execute(
+                "insert into outbox.suppression (channel, address_hash, reason, source, suppressed_at, lifted_at)"
+                " values (%s, outbox.address_hash(%s, %s), %s, 'test', %s, %s)",
+                [channel, channel, address, reason, since, lifted],
+            )
+        connection.execute(
+            "insert into events.preference (event_key, message_id, channel, kind, source, occurred_at, received_at)"
+            " select key, id, 'webpush', kind, 'preference_page', said::timestamptz, said::timestamptz"
+            " from outbox.message cross join (values ('n1', 'unsubscribed', '2017-09-01', 'here'),"
+            " ('n2', 'resubscribed', '2017-09-02', 'here'), ('n3', 'unsubscribed', '2017-09-03', 'texted'))"
+            " as wish (key, kind, said, whose) where contact_id = whose"
+        )
+        connection.execute("set local role winback_analyst")
+        listed = connection.execute(
+            "select contact_id, channel, reason, until from handoff.suppressions_out order by 1, 2"
+        ).fetchall()
+        connection.rollback()
+    assert listed == [
+        ("here", "email", "complained", None),
+        ("same_phone", "sms", "stopped", None),
+        ("texted", "webpush", "unsubscribed", None),
+        ("twin_a", "sms", "stopped", None),
+    ]
 
 
 def stops(contact_id: str, until: str = "2017-10-01") -> set[tuple[str | None, str]]:
@@ -257,6 +318,10 @@ def test_a_touch_counts_for_every_contact_of_the_person(handoff: dict[str, Any])
         (Role.ANALYST, "history.consents", True),
         (Role.ANALYST, "handoff.send_requests", True),
         (Role.ANALYST, "handoff.recipients", False),
+        (Role.ANALYST, "handoff.in_flight", True),
+        (Role.ANALYST, "handoff.suppressions_out", True),
+        (Role.SENDER, "history.consents", True),
+        (Role.SENDER, "history.order_statuses", False),
         (Role.ANALYST, "staging.stg_raw__contacts", False),
         (Role.ANALYST, "staging.stg_raw__web_push_subscriptions", False),
         (Role.WEBHOOK, "handoff.send_requests", False),
@@ -277,8 +342,43 @@ def test_each_role_reads_what_it_needs_and_no_address_it_does_not(
 def test_no_build_takes_a_live_view_from_under_the_claim(handoff: dict[str, Any]) -> None:
     query = (
         "select relname, oid from pg_class"
-        " where relname in ('send_stops', 'recipients', 'marketing_touches') order by 1"
+        " where relname in ('send_stops', 'recipients', 'marketing_touches', 'in_flight', 'suppressions_out')"
+        " order by 1"
     )
     before = rows(query)
-    build("--select", "staging", "handoff.send_stops", "handoff.recipients", "handoff.marketing_touches")
+    build("--select", "staging", *(f"handoff.{name}" for name, _ in before))
     assert rows(query) == before
+
+
+def test_a_person_is_forgotten_with_all_their_contacts(handoff: dict[str, Any]) -> None:
+    """The last one: it changes the warehouse for good."""
+    said = CliRunner().invoke(register(), ["forget", "twin_a", "--by", "me", "--person", "--yes"])
+    assert said.exit_code == 0, (said.output, said.exception)
+    forgotten = {row[0] for row in rows("select contact_id from outbox.erasure")}
+    assert forgotten >= {"twin_a", "same_phone"}
+    assert rows("select distinct state, reason from outbox.message where contact_id = 'twin_a'") == [
+        ("skipped", "forgotten")
+    ]
+    suppressed = rows(
+        "select address"
+        " from (values ('email', 'twins@example.com'), ('sms', '+12125550150')) as known (channel, address)"
+        " join outbox.suppression s on s.address_hash = outbox.address_hash(known.channel, known.address)"
+        " where s.reason = 'forgotten' order by 1"
+    )
+    assert suppressed == [("+12125550150",), ("twins@example.com",)]
+    assert rows("select count(*) from cohorts.fct_decisions where contact_id = 'twin_a' and seen <> '{}'") == [(0,)]
+    assert rows("select count(*) from handoff.send_requests where contact_id = 'twin_a' and merge_fields <> '{}'") == [
+        (0,)
+    ]
+    assert "example.com" not in said.output
+
+
+def test_an_address_of_an_earlier_build_is_suppressed_by_its_hash(handoff: dict[str, Any]) -> None:
+    with connect(Role.OWNER) as connection:
+        connection.execute("update raw.contacts set email = 'elsewhere@example.com' where contact_id = 'nowhere'")
+    said = CliRunner().invoke(register(), ["forget", "nowhere", "--by", "me", "--yes"])
+    assert said.exit_code == 0, (said.output, said.exception)
+    assert rows(
+        "select count(*) from outbox.suppression where reason = 'forgotten'"
+        " and address_hash = outbox.address_hash('email', 'nowhere@example.com')"
+    ) == [(1,)]

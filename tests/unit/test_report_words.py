@@ -25,7 +25,7 @@ SKIPS = [
     "step_disabled",
 ]
 HOLDS = ["pool_dry", "frequency_cap", "outranked", "gate_failed", "not_approved"]
-AT_THE_CLAIM = ["no_sms_consent", "coupon_expired", "quiet_hours"]
+AT_THE_CLAIM = ["no_sms_consent", "coupon_expired", "quiet_hours", "forgotten"]
 
 
 @pytest.mark.parametrize("code", [*SKIPS, *HOLDS, *AT_THE_CLAIM, "holdout"])

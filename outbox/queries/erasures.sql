@@ -1,0 +1,106 @@
+-- Forgetting a person on request. Addresses never leave the database here; their keyed hashes do.
+
+-- name: is_on_record(contact_id)$
+-- Whether raw tables or ledger know the contact at all.
+select exists (select from handoff.recipients where contact_id = :contact_id)
+    or exists (select from outbox.decision where contact_id = :contact_id)
+    or exists (select from outbox.message where contact_id = :contact_id)
+    or exists (select from outbox.coupon_grant where contact_id = :contact_id)
+    or exists (select from outbox.contact_tag where contact_id = :contact_id)
+    or exists (select from outbox.imported_send where contact_id = :contact_id)
+    or exists (select from outbox.erasure where contact_id = :contact_id);
+
+-- name: known_hashes(contact_id)
+-- Every address that the contact has now, or was ever written to at.
+select known.channel, known.address_hash
+from handoff.recipients r
+cross join lateral (
+    select 'email' as channel, r.email_hash as address_hash
+    union all
+    select 'sms', r.phone_hash
+    union all
+    select 'webpush', outbox.address_hash('webpush', listed.subscription ->> 'endpoint')
+    from jsonb_array_elements(
+        case jsonb_typeof(r.subscriptions) when 'array' then r.subscriptions else '[]' end
+    ) as listed (subscription)
+) as known
+where r.contact_id = :contact_id and known.address_hash is not null
+union
+select a.channel, a.address_hash
+from outbox.message m
+join outbox.attempt a on a.message_id = m.id
+where m.contact_id = :contact_id and a.address_hash is not null;
+
+-- name: history_of_consents()^
+-- Whether a build has kept consents yet, and whether this role may read them.
+select found.relation is not null as is_there, coalesce(has_table_privilege(found.relation, 'select'), false) as is_readable
+from (select to_regclass('history.consents') as relation) as found;
+
+-- name: past_hashes(contact_id)
+-- Addresses that the contact had at some build, as dbt's snapshot of consents knows them.
+select known.channel, known.address_hash
+from history.consents c
+cross join lateral (values ('email', c.email_hash), ('sms', c.phone_hash)) as known (channel, address_hash)
+where c.contact_id = :contact_id and known.address_hash is not null
+group by known.channel, known.address_hash;
+
+-- name: skip_planned(contact_id, at)
+-- What has not left does not leave any more. Waits for a claim that holds a row, and leaves what it took to it.
+update outbox.message
+set state = 'skipped', reason = 'forgotten', closed_at = greatest(:at::timestamptz, planned_at)
+where contact_id = :contact_id and state = 'planned'
+returning id;
+
+-- name: suppress_for_good(channels, hashes, source, at)$
+-- Never again to any of these addresses; nothing lifts it. Answers how many were added.
+with added as (
+    insert into outbox.suppression (channel, address_hash, reason, source, suppressed_at)
+    select known.channel, known.address_hash, 'forgotten', :source, :at::timestamptz
+    from unnest(:channels::text[], :hashes::bytea[]) as known (channel, address_hash)
+    on conflict do nothing
+    returning 1
+)
+select count(*) from added;
+
+-- name: take_off_tags(contact_id, at)!
+-- Tags that the contact carries end.
+update outbox.contact_tag set removed_at = greatest(:at::timestamptz, added_at)
+where contact_id = :contact_id and removed_at is null;
+
+-- name: erase(contact_id, asked_by, at, hashes, done)$
+-- Through the one door (0011_erasure.sql). Where webhooks may name the contact is looked up here, not brought here.
+select outbox.erase(
+    :contact_id, :asked_by, :at::timestamptz,
+    array(
+        select known.address
+        from handoff.recipients r
+        cross join lateral (values (r.email), (r.phone)) as known (address)
+        where r.contact_id = :contact_id and known.address is not null
+    ),
+    :hashes::bytea[], :done::jsonb
+);
+
+-- name: may_have_left(contact_id)$
+-- Messages of the contact that a provider may have: nothing calls them back.
+select count(*) from outbox.message where contact_id = :contact_id and state in ('sending', 'in_doubt');
+
+-- name: open_run_id()$
+-- The run between build and enqueue, which may have read the contact before.
+select run_id from outbox.run where state in ('building', 'built', 'validated');
+
+-- name: is_built()$
+-- Whether dbt has built what blank_built writes to.
+select to_regclass('cohorts.fct_decisions') is not null and to_regclass('handoff.send_requests') is not null;
+
+-- name: blank_built_decisions(contact_ids)!
+-- dbt's copy of archived decisions, as winback_dbt. A run that is still open keeps its own: the gate has judged them as they are.
+update cohorts.fct_decisions d set seen = '{}'
+from outbox.run r
+where r.run_id = d.run_id and r.state not in ('building', 'built', 'validated')
+    and d.contact_id = any(:contact_ids::text[]) and d.seen <> '{}';
+
+-- name: blank_built_requests(contact_ids)!
+-- The hand-off of the last run, once it is enqueued or was given up.
+update handoff.send_requests q set merge_fields = '{}', consent = '{}'
+from outbox.run r
+where r.run_id = q.run_id and r.state not in ('building', 'built', 'validated') and q.contact_id = any(:contact_ids::text[]);
