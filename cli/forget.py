@@ -72,21 +72,21 @@ def register(app: typer.Typer) -> None:
         contacts = [contact, *(known.others if person else ())]
         if not yes:
             typer.confirm(f"Erase {_listed(contacts)}? It cannot be undone", abort=True)
-        with ledger() as desk:
+        with ledger() as desk, connect(Role.DBT, autocommit=True) as builder:
             done = erasures.forget(desk, contacts, by=by.strip(), at=business_now(desk))
             running = erasures.open_run(desk)
-        with connect(Role.DBT, autocommit=True) as builder:
             blanked = erasures.blank_built(builder, contacts)
         for each in done:
             _say(each)
         if blanked:
-            typer.echo(f"{blanked} rows blanked in dbt's copies of decisions and requests.")
+            typer.echo(f"{blanked} row{'' if blanked == 1 else 's'} blanked in dbt's copies of decisions and requests.")
         if known.missing:
             typer.echo(known.missing)
         if known.others and not person:
+            share, was = ("shares", "was") if len(known.others) == 1 else ("share", "were")
             typer.echo(
-                f"{_listed(known.others)} shares an address or a phone with it and was not erased; what they share is "
-                "suppressed. --person forgets them, too."
+                f"{_listed(known.others)} {share} an address or a phone with it and {was} not erased; what "
+                "they share is suppressed. --person forgets them, too."
             )
         if running:
             typer.echo(f"Run {running} is being decided and may have read them before: run this again when it is over.")
