@@ -93,6 +93,13 @@ def test_views_of_the_contracts_names_are_as_good_as_tables(postgres: str) -> No
             admin.execute(f"drop database {name} with (force)")
 
 
+def test_contacts_are_found_by_their_trimmed_phone_over_an_index(warehouse: str) -> None:
+    with connect(Role.OWNER) as connection:
+        connection.execute("set local enable_seqscan = off")
+        plan = connection.execute("explain select from raw.contacts where btrim(phone) = '+12125550100'").fetchall()
+    assert "winback_contacts_phone_trimmed" in str(plan)
+
+
 def test_migrations_never_mention_what_dbt_builds() -> None:
     for path in (path for folder in FOLDERS for path in folder.glob("*.sql")):
         statements = re.sub(r"--.*", "", path.read_text())
