@@ -39,6 +39,14 @@ def register(app: typer.Typer) -> None:
             ),
         ] = None,
         wait: Annotated[int, typer.Option(min=0, help="How many minutes to wait for another run to be done.")] = 45,
+        full_refresh: Annotated[
+            bool,
+            typer.Option(
+                "--full-refresh",
+                help="Make every table of dbt's anew from the raw ones: after an upgrade that says so, or when history "
+                "was corrected without a word in updated_at. Ledger and history stay.",
+            ),
+        ] = False,
     ) -> None:
         """Decide a day: one dbt build, from cohorts to the hand-off. Nothing is granted or sent by it.
 
@@ -75,7 +83,7 @@ def register(app: typer.Typer) -> None:
         with runs.building(plan, wait=timedelta(minutes=wait), progress=typer.echo) as run_id:
             typer.echo(f"Run {run_id}: {day}, {plan.mode}, at {shown(now)}.")
             try:
-                dbt.run(progress=typer.echo)
+                dbt.run([*dbt.BUILD, "--full-refresh"] if full_refresh else dbt.BUILD, progress=typer.echo)
                 runs.mark_built(run_id)
             except (Exception, KeyboardInterrupt) as error:
                 runs.fail(run_id, _summary(error))

@@ -125,8 +125,7 @@ def _left_to_do(contacts: Sequence[str]) -> str:
     return (
         f"Still yours to delete, for {_listed(contacts)}:\n"
         f"  1. their rows in {tables}. While raw.contacts has them, every run reads and archives them again.\n"
-        "  2. what dbt built from those: a `dbt build --full-refresh` on the day's run, or the schemas staging, "
-        "customers, cohorts, allocations, handoff and reports dropped before it.\n"
+        "  2. what dbt built from those: `winback build --full-refresh` on the next day.\n"
         "  3. what providers and backups keep: SendGrid's activity and suppression lists, Twilio's message log.\n"
         "The order matters where a person is known by address: forget first, then delete."
     )

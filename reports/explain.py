@@ -165,7 +165,13 @@ def _why_nothing(
 ) -> list[str]:
     notes = [_why_no_decision(day, run, days)]
     timezone = _zone(run)
-    last = queries().last_purchase(connection, contact_id=contact_id, as_of=day, timezone=timezone)
+    last = queries().last_purchase(
+        connection,
+        contact_id=contact_id,
+        as_of=day,
+        day_start=local_time(day, time(), timezone),
+        timezone=timezone,
+    )
     if last is None:
         notes.append("They had bought nothing before that day: the clock of the win-back steps had not started.")
         return notes

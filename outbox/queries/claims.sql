@@ -162,9 +162,13 @@ touched as (
         from handoff.marketing_touches listed
         where listed.contact_id = c.contact_id
             and listed.sent_at >= ((:clock::timestamptz at time zone c.own_zone)::date - 6)::timestamp at time zone c.own_zone
+                - interval '1 hour'
             and listed.sent_at < ((:clock::timestamptz at time zone c.own_zone)::date + 1)::timestamp at time zone c.own_zone
         offset 0
     ) as t
+    -- By the date itself: where clocks go back over midnight a day has two of them, and at time zone takes the second.
+    where (t.sent_at at time zone c.own_zone)::date
+        between (:clock::timestamptz at time zone c.own_zone)::date - 6 and (:clock::timestamptz at time zone c.own_zone)::date
     group by c.id
 ),
 -- The caps' next free day: tomorrow where today is full, otherwise a week after the touch that fills the seven days.

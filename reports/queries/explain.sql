@@ -35,7 +35,7 @@ from reports.rpt_timeline
 where contact_id = :contact_id
 order by happened_at, position, message_id;
 
--- name: last_purchase(contact_id, as_of, timezone)^
+-- name: last_purchase(contact_id, as_of, day_start, timezone)^
 -- The purchase that the clock of a day goes by: the last one placed before the day began.
 select
     happened_at,
@@ -47,7 +47,7 @@ where
     contact_id = :contact_id
     and kind = 'purchase'
     and detail ->> 'status' <> 'cancelled'
-    and happened_at < :as_of::timestamp at time zone :timezone
+    and happened_at < :day_start::timestamptz
 order by happened_at desc
 limit 1;
 

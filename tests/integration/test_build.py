@@ -63,6 +63,14 @@ def test_a_build_opens_a_run_with_its_definitions_and_leaves_it_built(shop: Shop
     assert shop.value("select count(*) from outbox.definition where body ->> 'title' = 'We miss you'") == 1
 
 
+def test_a_full_refresh_is_asked_for_and_never_the_default(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(dbt, "run", lambda arguments, **_: asked.append(list(arguments)))
+    build()
+    build("--full-refresh")
+    assert asked == [list(dbt.BUILD), [*dbt.BUILD, "--full-refresh"]]
+
+
 def test_the_team_hears_of_a_dry_pool_before_any_gate(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*_: Any, **__: Any) -> list[str]:
         run_id = shop.value("select run_id from outbox.run where state = 'building'")

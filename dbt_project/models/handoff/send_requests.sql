@@ -40,7 +40,7 @@ windowed as (
     select
         timed.*,
         {{ first_open('as_of', 'send_at', 'opens', 'closes', 'zone') }} as not_before,
-        least((due_on + max_late_days + 1)::timestamp at time zone zone, valid_until) as latest
+        least({{ day_start('(due_on + max_late_days + 1)', 'zone') }}, valid_until) as latest
     from timed
 ),
 
