@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import uuid
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
 from datetime import time as wall_time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from outbox.dispatch import Dispatched
     from outbox.runs import Run
 
+log = logging.getLogger("winback.dispatch")
 STOPPED = 128 + signal.SIGTERM
 """Exit code after SIGTERM: what was in hand is recorded, the rest stays planned."""
 
@@ -62,9 +64,11 @@ def register(app: typer.Typer) -> None:
                     "--clock is for simulated runs only, and at least one sender's connection is no sandbox."
                 )
             dispatcher = Dispatcher(registry.sender_for, shard=part, connections=connections, progress=typer.echo)
-            fold_landed(desk)
-            look_up_doubtful(desk, day.clock if day and simulated else runs.database_now(desk))
             signal.signal(signal.SIGTERM, lambda *_: dispatcher.stop())
+            now = day.clock if day and simulated else runs.database_now(desk)
+            fold_landed(desk, now, stopping=dispatcher.shared.stopping.is_set)
+            if not dispatcher.shared.stopping.is_set():
+                look_up_doubtful(desk, now)
             if not simulated:
                 done, at = dispatcher.live(), runs.database_now(desk)
             elif day is None:
@@ -89,8 +93,12 @@ def register(app: typer.Typer) -> None:
         complain(done)
 
 
-def fold_landed(desk: psycopg.Connection) -> None:
-    """Folds in the days of `raw.provider_events` in which something has landed since they were read. Commits."""
+def fold_landed(desk: psycopg.Connection, clock: datetime, *, stopping: Callable[[], bool] = lambda: False) -> None:
+    """Folds in the days of `raw.provider_events` in which something has landed since they were read. Commits.
+
+    One process does so for all shards; where another is at it, nothing is read. `clock` is the business time, by which
+    a row from the future is known. `stopping` true ends it; what was not read yet is read by the next dispatch.
+    """
     from cli import raw_contract
     from events import intake
     from outbox import landed
@@ -98,10 +106,25 @@ def fold_landed(desk: psycopg.Connection) -> None:
     table = raw_contract.tables()["provider_events"]
 
     def read(day: date) -> None:
-        start = datetime.combine(day, wall_time(), UTC)
-        intake.fold_provider_events(desk, start, until=start + timedelta(days=1), table=table)
+        intake.fold_day(desk, day, table=table, stopping=stopping)
 
-    landed.read_changed(desk, intake.count_days(desk, table=table), read)
+    with landed.only_reader(desk) as mine:
+        if not mine:
+            log.info("Another dispatch is reading what landed in %s: left to it.", ".".join(table))
+            return
+        everything, since = landed.is_everything_due(desk), intake.horizon(desk, clock=clock, table=table)
+        counts = intake.count_days(desk, since=None if everything else since, table=table)
+        changed = landed.read_changed(desk, counts, read, stopping=stopping)
+        if behind := sum(counts[day] for day in changed if day < since.date()):
+            log.info(
+                "%s: read in days that lie more than %s days behind the newest row, which were new or had changed: %s "
+                "row(s).",
+                ".".join(table),
+                intake.HORIZON.days,
+                f"{behind:,}",
+            )
+        if everything and not stopping():
+            landed.mark_everything(desk)
 
 
 def look_up_doubtful(desk: psycopg.Connection, clock: datetime) -> None:

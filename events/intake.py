@@ -3,6 +3,9 @@
 They go through the same parsers and get the same keys, so that an event that came both ways is there once. Their
 signatures are not checked again: whoever may write that table is trusted by the warehouse's own rights. `headers` may
 carry `url`, the address that Twilio called, for its `message_id`.
+
+Whoever lands rows may err: headers that are no object are read as none, and a row whose time nothing can be done with
+(infinity, a year that has five digits) is kept as malformed. Neither ends a dispatch.
 """
 
 from __future__ import annotations
@@ -11,9 +14,9 @@ import hashlib
 import json
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import psycopg
 from psycopg import sql
@@ -34,21 +37,37 @@ PARSERS: Mapping[str, Callable[[WebhookCall], list[Event]]] = {
     twilio.PROVIDER: twilio.parse,
 }
 
+POSSIBLE = sql.SQL("(received_at >= '0001-01-02 00:00+00' and received_at < '9999-12-31 00:00+00')")
+"""A time that has a day, and that day a next one. Written with literals, so that an index serves both ends."""
 LANDED = """
-select provider, received_at, headers, body
-from {}
-where received_at >= %s and (%s::timestamptz is null or received_at < %s)
-order by received_at
-"""
-COUNTS = """
-select (received_at at time zone 'UTC')::date as day, count(*) as calls
+select coalesce(provider, '') as provider, case when {possible} then received_at end as received_at,
+    received_at::text as written, clock_timestamp() as read_at, headers, coalesce(body::text, '') as body
 from {table}
-where received_at >= (select max(received_at) from {table}) - %s
+where {which}
+order by {table}.received_at
+"""
+SPAN = sql.SQL("received_at >= %s and (%s::timestamptz is null or received_at < %s)")
+COUNTS = """
+select case when {possible} then (received_at at time zone 'UTC')::date else %s end as day, count(*) as calls
+from {table}
+where %s::timestamptz is null or received_at >= %s or received_at < '0001-01-02 00:00+00'
 group by 1
 """
+FURTHEST = """
+select greatest(
+    date_trunc('day', coalesce(max(received_at), %(newest)s::timestamptz) - %(horizon)s, 'UTC'),
+    '0001-01-02 00:00+00'
+) as since
+from {table}
+where received_at <= %(newest)s::timestamptz
+"""
 HORIZON = timedelta(days=60)
-"""How far behind the newest row days are counted, so that a look costs the same for ever. What lands later than that is
-not read: it is about messages whose time is long over."""
+"""How far behind the newest row days are counted at each look, so that it costs the same for ever."""
+AHEAD = timedelta(days=1)
+"""How far ahead of the clock a row may be and still pass for the newest one: clocks and zones differ by less. One row
+dated 2099 would otherwise leave every real day behind the horizon."""
+IMPOSSIBLE = date.max
+"""The day under which rows are counted whose time has none."""
 TABLE = ("raw", "provider_events")
 
 
@@ -66,15 +85,50 @@ class Folded:
 @dataclass(frozen=True)
 class _Landed:
     provider: str
-    received_at: datetime
-    headers: dict[str, str]
+    received_at: datetime | None
+    """None: there is no such time."""
+    written: str
+    """The same, in PostgreSQL's words."""
+    read_at: datetime
+    headers: object
     body: str
 
 
-def count_days(connection: psycopg.Connection, *, table: tuple[str, str] = TABLE) -> dict[date, int]:
-    """Day of `received_at` in UTC -> rows, within the last `HORIZON` before the newest row. Raises `psycopg.Error`."""
-    statement = sql.SQL(COUNTS).format(table=sql.Identifier(*table))
-    return dict(connection.cursor(row_factory=tuple_row).execute(statement, [HORIZON]).fetchall())
+def horizon(connection: psycopg.Connection, *, clock: datetime, table: tuple[str, str] = TABLE) -> datetime:
+    """The beginning of the day (UTC) that lies `HORIZON` before the newest row that `clock`, the business time, allows.
+
+    Raises `psycopg.Error`.
+    """
+    statement = sql.SQL(FURTHEST).format(table=sql.Identifier(*table))
+    found = connection.cursor(row_factory=tuple_row).execute(statement, {"newest": clock + AHEAD, "horizon": HORIZON})
+    since: datetime = found.fetchall()[0][0]
+    return since
+
+
+def count_days(
+    connection: psycopg.Connection, *, since: datetime | None, table: tuple[str, str] = TABLE
+) -> dict[date, int]:
+    """Day of `received_at` in UTC -> rows, from `since`, the beginning of a day; None: from the first row.
+
+    Rows with times that have no day are counted under `IMPOSSIBLE`. Raises `psycopg.Error`.
+    """
+    statement = sql.SQL(COUNTS).format(possible=POSSIBLE, table=sql.Identifier(*table))
+    return dict(connection.cursor(row_factory=tuple_row).execute(statement, [IMPOSSIBLE, since, since]).fetchall())
+
+
+def fold_day(
+    connection: psycopg.Connection,
+    day: date,
+    *,
+    table: tuple[str, str] = TABLE,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Folded:
+    """Adds the events of the rows that `count_days` counts under `day`, as `fold_provider_events` does."""
+    if day == IMPOSSIBLE:
+        which = sql.SQL("{} is not true").format(POSSIBLE)
+        return _fold_rows(connection, _landed(table, which), [], None, stopping)
+    start = datetime.combine(day, time(), UTC)
+    return fold_provider_events(connection, start, until=start + timedelta(days=1), table=table, stopping=stopping)
 
 
 def fold_provider_events(
@@ -84,16 +138,34 @@ def fold_provider_events(
     *,
     until: datetime | None = None,
     table: tuple[str, str] = TABLE,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Folded:
     """Adds the events of every row received at or after `since` (and before `until`), and says how many there were.
 
     `connection` needs to read `table`, schema and name (the sender role may, of the default). A row that cannot be read
-    is kept as a malformed call and hinders no other. Raises `psycopg.Error`.
+    is kept as a malformed call and hinders no other. `stopping` is asked every few hundred rows: true ends it there.
+    Raises `psycopg.Error`.
     """
+    return _fold_rows(connection, _landed(table, SPAN), [since, until, until], store, stopping)
+
+
+def _landed(table: tuple[str, str], which: sql.Composable) -> sql.Composed:
+    return sql.SQL(LANDED).format(possible=POSSIBLE, table=sql.Identifier(*table), which=which)
+
+
+def _fold_rows(
+    connection: psycopg.Connection,
+    statement: sql.Composed,
+    values: Sequence[object],
+    store: Store | None,
+    stopping: Callable[[], bool],
+) -> Folded:
     kept = store or Store(size=1)
     folded = Folded()
     try:
-        for rows in _batches(connection, since, until, table):
+        for rows in _batches(connection, statement, values):
+            if stopping():
+                break
             for row in rows:
                 folded = _fold(row, kept, folded)
     finally:
@@ -103,33 +175,41 @@ def fold_provider_events(
 
 
 def _batches(
-    connection: psycopg.Connection, since: datetime, until: datetime | None, table: tuple[str, str]
+    connection: psycopg.Connection, statement: sql.Composed, values: Sequence[object]
 ) -> Iterator[list[_Landed]]:
     with connection.transaction(), connection.cursor("landed", row_factory=class_row(_Landed)) as cursor:
-        cursor.execute(sql.SQL(LANDED).format(sql.Identifier(*table)), [since, until, until])
+        cursor.execute(statement, values)
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
             yield rows
 
 
 def _fold(row: _Landed, store: Store, folded: Folded) -> Folded:
     body = row.body.encode("utf-8", "replace")
-    name = f"{row.provider}|{row.received_at.isoformat()}|{hashlib.sha256(body).hexdigest()}"
-    call_id = uuid.uuid5(CALLS, name)
+    at = row.received_at or row.read_at
+    when = row.received_at.isoformat() if row.received_at else row.written
+    call_id = uuid.uuid5(CALLS, f"{row.provider}|{when}|{hashlib.sha256(body).hexdigest()}")
+    folded = replace(folded, calls=folded.calls + 1, latest=row.received_at or folded.latest)
     try:
         events = _parse(row, body)
     except (Unreadable, RecursionError) as error:
         reason = f"A row of raw.provider_events cannot be read: {error}."
         log.warning("%s Kept as %s.", reason, call_id)
-        store.keep(Call(row.provider[:60], row.received_at, Verdict.MALFORMED, {}, body, reason, call_id))
-        return replace(folded, calls=folded.calls + 1, unreadable=folded.unreadable + 1, latest=row.received_at)
-    store.add(events, call_id=call_id, received_at=row.received_at)
-    return replace(folded, calls=folded.calls + 1, events=folded.events + len(events), latest=row.received_at)
+        store.keep(Call(row.provider[:60], at, Verdict.MALFORMED, {}, body, reason, call_id))
+        return replace(folded, unreadable=folded.unreadable + 1)
+    store.add(events, call_id=call_id, received_at=at)
+    return replace(folded, events=folded.events + len(events))
 
 
 def _parse(row: _Landed, body: bytes) -> list[Event]:
     if row.provider not in PARSERS:
         raise Unreadable(f"the provider is one of {', '.join(PARSERS)}, not {row.provider[:60]!r}")
-    url, at = str(row.headers.get("url") or ""), row.received_at
+    at = row.received_at
+    if at is None:
+        raise Unreadable(
+            f"its received_at is {row.written}, and a time between the years 1 and 9999 is expected; nothing of it was "
+            "counted: land it again with the time at which it was received"
+        )
+    url = str(row.headers.get("url") or "") if isinstance(row.headers, dict) else ""
     return PARSERS[row.provider](WebhookCall({}, _as_batch(row.provider, body), url, at, at))
 
 

@@ -2,30 +2,67 @@
 
 Its rows carry the time at which somebody else received them, and a loader may bring them days later, behind anything
 that goes by the newest. So rows are counted by day, and a day with another count than when it was read is read again:
-what is known already adds nothing.
+what is known already adds nothing. Most looks count the last days only; the first one, and one a day, count all of
+them, so that an opt-out is met however late it lands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, timedelta
 
 import psycopg
 
 from outbox.sql import queries
 
+LANDED_LOCK = 7_305_005
+"""Advisory lock (session): one process at a time reads what landed."""
+WATERMARK = "landed"
+"""When every day was counted last."""
+EVERYTHING_AGAIN = timedelta(days=1)
+"""How long after that every day is counted again."""
+
+
+@contextmanager
+def only_reader(connection: psycopg.Connection) -> Iterator[bool]:
+    """Whether nobody else is reading; nobody else does until the block ends. Waits for no one."""
+    mine = bool(queries.try_landed_lock(connection, lock=LANDED_LOCK))
+    try:
+        yield mine
+    finally:
+        if mine and not connection.closed:
+            queries.free_landed_lock(connection, lock=LANDED_LOCK)
+
+
+def is_everything_due(connection: psycopg.Connection) -> bool:
+    """Whether nothing was read yet, or every day was counted too long ago: this look is to count all of them."""
+    return bool(queries.is_everything_landed_due(connection, name=WATERMARK, period=EVERYTHING_AGAIN))
+
+
+def mark_everything(connection: psycopg.Connection) -> None:
+    """Every day was counted, and what had changed was read. Commits."""
+    queries.mark_folded(connection, name=WATERMARK)
+
 
 def read_changed(
-    connection: psycopg.Connection, counts: Mapping[date, int], read: Callable[[date], object]
+    connection: psycopg.Connection,
+    counts: Mapping[date, int],
+    read: Callable[[date], object],
+    *,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> list[date]:
     """Calls `read` with each day (UTC) whose count differs from the remembered one, oldest first, and returns them.
 
     `counts` are taken before reading: what lands meanwhile makes its day differ again. A day is remembered once it
-    was read; commits each.
+    was read; commits each. `stopping` true: the day in hand and those after it are left to the next time.
     """
     known = {row["day"]: row["calls"] for row in queries.landed_days(connection)}
-    changed = sorted(day for day, calls in counts.items() if known.get(day) != calls)
-    for day in changed:
+    changed: list[date] = []
+    for day in sorted(day for day, calls in counts.items() if known.get(day) != calls):
         read(day)
+        if stopping():
+            break
         queries.remember_landed(connection, days=[day], calls=[counts[day]])
+        changed.append(day)
     return changed

@@ -169,7 +169,7 @@ on conflict do nothing;
 -- Goes on a little before the last folding (writers may commit late), by when rows were stored; what is folded already changes nothing.
 with since as (
     select coalesce((select at - :overlap::interval from outbox.watermark where name = 'preferences'), '-infinity') as at
-), asked as (
+), fresh as (
     select p.channel, p.kind, p.until, p.source, p.occurred_at, p.received_at, p.message_id, p.address_hash
     from events.preference p, since
     where p.stored_at >= since.at
@@ -182,6 +182,41 @@ with since as (
     from events.delivery_event d, since
     where d.stored_at >= since.at and (d.kind = 'bounced' or d.address_fault is not null)
         and d.address_fault is distinct from 'soft'
+), noes as (
+    select distinct channel, message_id, address_hash from fresh where kind in ('unsubscribed', 'stopped', 'paused')
+), persons as (
+    select distinct n.channel, m.contact_id from noes n join outbox.message m on m.id = n.message_id
+), addresses as (
+    select channel, address_hash from noes where address_hash is not null
+    union
+    select t.channel, t.address_hash
+    from noes n join outbox.attempt t on t.message_id = n.message_id and t.channel = n.channel
+    union
+    select p.channel, case p.channel when 'email' then r.email_hash when 'sms' then r.phone_hash end
+    from persons p join handoff.recipients r using (contact_id)
+), yeses as (
+    -- A no may land long after a newer yes was folded: what these people said since counts, whenever it was stored.
+    select p.event_key
+    from persons
+    join outbox.message m using (contact_id)
+    join events.preference p on p.message_id = m.id and p.channel = persons.channel
+    where p.kind = 'resubscribed'
+    union
+    select p.event_key
+    from addresses
+    join events.preference p using (channel, address_hash)
+    where p.kind = 'resubscribed'
+    union
+    select p.event_key
+    from noes n
+    join events.preference p on p.channel = n.channel and p.kind = 'resubscribed'
+    join outbox.attempt t on t.message_id = p.message_id and t.channel = n.channel and t.address_hash = n.address_hash
+    where n.message_id is null and n.address_hash is not null
+), asked as (
+    select * from fresh
+    union
+    select p.channel, p.kind, p.until, p.source, p.occurred_at, p.received_at, p.message_id, p.address_hash
+    from yeses join events.preference p using (event_key)
 ), softly as materialized (
     -- Addresses with a new soft failure, and every message that failed softly there since the last one that arrived.
     select touched.channel, touched.address_hash, failed.*
@@ -284,6 +319,19 @@ on conflict (name) do update set at = greatest(excluded.at, outbox.watermark.at)
 -- name: landed_days()
 -- How many rows each day of raw.provider_events held when it was read last.
 select day, calls from outbox.landed_day;
+
+-- name: try_landed_lock(lock)$
+-- Takes the lock of whoever reads raw.provider_events for this session, or answers false at once.
+select pg_try_advisory_lock(:lock);
+
+-- name: free_landed_lock(lock)$
+-- Gives it back.
+select pg_advisory_unlock(:lock);
+
+-- name: is_everything_landed_due(name, period)$
+-- Whether nothing of raw.provider_events was read yet, or all of its days were counted longer ago than that.
+select not exists (select from outbox.landed_day)
+    or not exists (select from outbox.watermark where name = :name and at > now() - :period::interval);
 
 -- name: remember_landed(days, calls)!
 -- Those days have been read, with so many rows.

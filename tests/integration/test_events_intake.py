@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from cli import dispatch as verb
 from cli.dispatch import fold_landed
+from cli.main import register
 from events import intake
 from events.app import create_app
 from events.intake import Folded, fold_provider_events
+from outbox import landed
 from outbox.sql import ledger
 from tests.integration.events_service import CONNECTIONS, MESSAGE, item, rows, sendgrid, serving
 from warehouse.connect import Role, connect
@@ -21,7 +28,7 @@ from warehouse.connect import Role, connect
 LANDED = datetime(2017, 10, 1, 6, 0, tzinfo=UTC)
 
 
-def land(url: str, provider: str, body: str, *, headers: dict[str, Any] | None = None, at: datetime = LANDED) -> None:
+def land(url: str, provider: str, body: str, *, headers: Any = None, at: datetime | str = LANDED) -> None:
     with psycopg.connect(url) as connection:
         connection.execute(
             "insert into raw.provider_events (provider, received_at, headers, body) values (%s, %s, %s, %s)",
@@ -79,9 +86,21 @@ def test_a_row_that_cannot_be_read_is_kept_and_hinders_no_other(warehouse: str) 
     assert all(row[2] for row in kept)
 
 
-def fold_as_dispatch_does() -> None:
+def fold_as_dispatch_does(clock: datetime = LANDED) -> None:
     with ledger() as desk:
-        fold_landed(desk)
+        fold_landed(desk, clock)
+
+
+def delivered(url: str) -> int:
+    ((count,),) = rows(url, "select count(*) from events.delivery_event")
+    return int(count)
+
+
+def counted_yesterday(url: str) -> None:
+    """As if the look that counted every day had been yesterday's."""
+    with psycopg.connect(url) as owner:
+        owner.execute("set session_replication_role = replica")
+        owner.execute("update outbox.watermark set at = at - interval '25 hours' where name = 'landed'")
 
 
 def test_what_lands_late_is_read_however_long_ago_it_was_received(warehouse: str) -> None:
@@ -105,3 +124,109 @@ def test_a_day_in_which_nothing_landed_since_is_not_read_again(warehouse: str, m
     fold_as_dispatch_does()
     assert read == [(LANDED - timedelta(days=1)).date()]
     assert rows(warehouse, "select count(*) from events.delivery_event") == [(4,)]
+
+
+@pytest.mark.parametrize("headers", ["null", "[1]", '"text"', "7"])
+def test_headers_that_are_no_object_are_read_as_none(warehouse: str, headers: str) -> None:
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "a")]), headers=json.loads(headers))
+    with psycopg.connect(warehouse) as connection:
+        connection.execute("update raw.provider_events set headers = %s::jsonb", [headers])
+    assert fold() == Folded(calls=1, events=1, unreadable=0, latest=LANDED)
+
+
+def test_headers_that_are_missing_are_read_as_none(warehouse: str) -> None:
+    with psycopg.connect(warehouse) as connection:
+        connection.execute("alter table raw.provider_events alter column headers drop not null")
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "a")]))
+    with psycopg.connect(warehouse) as connection:
+        connection.execute("update raw.provider_events set headers = null")
+    assert fold().events == 1
+
+
+@pytest.mark.parametrize("at", ["infinity", "-infinity", "12017-10-01 06:00:00+00", "0044-03-15 06:00:00+00 BC"])
+def test_a_row_with_an_impossible_time_is_kept_and_ends_no_dispatch(warehouse: str, at: str) -> None:
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "a")]), at=at)
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "b")]))
+    fold_as_dispatch_does()
+    fold_as_dispatch_does()
+    assert delivered(warehouse) == 1
+    ((verdict, reason),) = rows(warehouse, "select verdict, reason from events.webhook_call")
+    assert verdict == "malformed"
+    assert f"its received_at is {at}" in reason
+    assert rows(warehouse, "select calls from outbox.landed_day order by day desc limit 1") == [(1,)]
+
+
+def test_a_row_with_an_impossible_time_hinders_no_other_of_a_span(warehouse: str) -> None:
+    land(warehouse, "sendgrid", "[]", at="infinity")
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "b")]))
+    assert fold() == Folded(calls=2, events=1, unreadable=1, latest=LANDED)
+
+
+@pytest.mark.parametrize("at", ["2099-01-01 00:00+00", "infinity"])
+def test_a_row_from_the_future_puts_no_real_day_out_of_sight(warehouse: str, at: str) -> None:
+    land(warehouse, "sendgrid", json.dumps([item("open", "far")]), at=at)
+    fold_as_dispatch_does()
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "a")]))
+    fold_as_dispatch_does()
+    assert delivered(warehouse) == 1
+
+
+def test_the_first_look_reads_everything_and_later_ones_go_back_sixty_days(
+    warehouse: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "winback.dispatch")
+    fold_as_dispatch_does()  # an empty table is no first look: the bulk load of a go-live comes later
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "old")]), at=LANDED - timedelta(days=400))
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "new")]))
+    fold_as_dispatch_does()
+    assert delivered(warehouse) == 2
+    assert "more than 60 days behind the newest row, which were new or had changed: 1 row(s)" in caplog.text
+    caplog.clear()
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "late")]), at=LANDED - timedelta(days=61))
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "on it")]), at=LANDED - timedelta(days=60))
+    fold_as_dispatch_does()
+    assert delivered(warehouse) == 3
+    counted_yesterday(warehouse)
+    fold_as_dispatch_does()
+    assert delivered(warehouse) == 4
+    assert "more than 60 days behind the newest row, which were new or had changed: 1 row(s)" in caplog.text
+
+
+def test_one_process_reads_what_landed_and_no_other_waits_for_it(warehouse: str) -> None:
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "a")]))
+    with ledger() as other:
+        with landed.only_reader(other) as mine:
+            assert mine
+            fold_as_dispatch_does()
+        assert delivered(warehouse) == 0
+        fold_as_dispatch_does()
+    assert delivered(warehouse) == 1
+
+
+def test_a_reading_that_is_told_to_stop_is_taken_up_by_the_next(warehouse: str) -> None:
+    for days in (0, 1, 2):
+        land(warehouse, "sendgrid", json.dumps([item("delivered", f"d{days}")]), at=LANDED - timedelta(days=days))
+    asked = iter((False, False, True, True, True))
+    with ledger() as desk:
+        fold_landed(desk, LANDED, stopping=lambda: next(asked))
+    assert delivered(warehouse) == 1
+    fold_as_dispatch_does()
+    assert delivered(warehouse) == 3
+
+
+def test_sigterm_is_heard_while_what_landed_is_read(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    heard: list[bool] = []
+
+    def read(desk: Any, clock: Any, *, stopping: Callable[[], bool]) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        heard.append(stopping())
+
+    monkeypatch.setattr(verb, "fold_landed", read)
+    monkeypatch.setattr(verb, "look_up_doubtful", lambda *_: pytest.fail("it went on"))
+    signal.signal(signal.SIGTERM, lambda *_: heard.append(False))
+    try:
+        result = CliRunner().invoke(register(), ["dispatch"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (heard, result.exit_code) == ([True], verb.STOPPED), result.output
