@@ -195,7 +195,15 @@ def _send_notices(desk: psycopg.Connection, at: datetime) -> Mapping[str, int]:
 
 def _summary(done: Dispatched | None) -> dict[str, Any]:
     if done is None:
-        return {"totals": {}, "sent_now": {}, "misconfigured": [], "unreachable": [], "put_off": {}, "stopped": []}
+        return {
+            "totals": {},
+            "sent_now": {},
+            "misconfigured": [],
+            "unreachable": [],
+            "put_off": {},
+            "stopped": [],
+            "refused": [],
+        }
     return {
         "totals": done.totals,
         "sent_now": done.sent_now,
@@ -203,6 +211,7 @@ def _summary(done: Dispatched | None) -> dict[str, Any]:
         "unreachable": sorted(done.unreachable),
         "put_off": {channel: waiting.waiting for channel, waiting in done.put_off.items()},
         "stopped": sorted(done.stopped),
+        "refused": sorted(done.refused),
     }
 
 
@@ -216,6 +225,7 @@ def complain(done: Dispatched | None) -> None:
     if done is None:
         return
     said = [f"{channel}: {why}" for channel, why in sorted(done.misconfigured.items())]
+    said += [f"{which}: {why} The team was told." for which, why in sorted(done.refused.items())]
     said += [str(each) for each in done.unreachable.values()]
     if done.stopped:
         said.append(
@@ -225,7 +235,7 @@ def complain(done: Dispatched | None) -> None:
         )
     if done.misconfigured or done.unreachable:
         said.append("The other channels were served; what waits stays planned until it expires.")
-    if done.misconfigured:
+    if done.misconfigured or done.refused:
         raise Misconfigured("\n".join(said))
     if done.unreachable:
         raise TryLater("\n".join(said))

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import psycopg
@@ -95,6 +95,8 @@ class Dispatched:
     """Channel -> what waits there because its provider could not be reached to the end of this dispatch."""
     put_off: Mapping[str, PutOff]
     """Channel -> what waits there for its next try, where this dispatch is not the one to raise the alarm."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Campaign and channel -> why the provider refuses a template of theirs; the others were served."""
 
 
 class Dispatcher:
@@ -113,6 +115,7 @@ class Dispatcher:
         self._progress = progress
         self._lanes = [Lane(number, senders, self.shared) for number in range(max(1, connections))]
         self._told: set[str] = set()
+        self._told_groups: set[Group] = set()
 
     def stop(self) -> None:
         """Finishes the batches in hand and claims nothing more."""
@@ -194,7 +197,7 @@ class Dispatcher:
             each.result()
 
     def _report(self, desk: psycopg.Connection, group: Group, clock: Clock) -> None:
-        """A line of progress, and the news that a channel or a campaign is out of service."""
+        """A line of progress, and the news that a channel, a template or a campaign is out of service."""
         shared = self.shared
         now = clock.now(desk)
         self._progress(f"{shown(now)}  {group.campaign} {group.channel}  {_in_words(shared.totals)}")
@@ -202,6 +205,18 @@ class Dispatcher:
             if channel not in self._told:
                 self._told.add(channel)
                 self._progress(f"nothing more is claimed for {channel}: {why}")
+        if group in shared.refused and group not in self._told_groups:
+            self._told_groups.add(group)
+            why = shared.refused[group]
+            notice = notices.Notice(
+                notices.TEMPLATE_REFUSED,
+                group.campaign,
+                now.date(),
+                f"{group.campaign}: the provider refuses a template for {group.channel}",
+                f"{why} What was planned with this template was not sent; everything else goes on.",
+            )
+            notices.post(desk, notice, at=now)
+            self._progress(f"{notice.title}: {why}")
         for campaign in shared.stopped - self._told:
             self._told.add(campaign)
             notice = notices.Notice(
@@ -239,6 +254,7 @@ class Dispatcher:
             frozenset(shared.stopped),
             unreachable,
             {each.channel: each for each in _put_off(desk, clock) if each.channel not in unreachable},
+            {f"{group.campaign} {group.channel}": why for group, why in shared.refused.items()},
         )
 
     def _unreachable(self, now: datetime, mode: str, desk: psycopg.Connection) -> Iterator[Unreachable]:

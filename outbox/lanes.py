@@ -1,8 +1,8 @@
 """A lane: one thread with its own database connection and its own senders, that claims, sends and records until
 its group is empty.
 
-Lanes share what they learn: a channel whose credentials are refused, one that asks for a pause, a campaign
-whose batches all fail.
+Lanes share what they learn: a channel whose credentials are refused, a template that is, a channel that asks for a
+pause, a campaign whose batches all fail.
 """
 
 from __future__ import annotations
@@ -27,7 +27,16 @@ from outbox.outcomes import Told
 from outbox.pace import Pace, Turn
 from outbox.sql import ledger
 from senders import links, registry
-from senders.contract import UNREACHABLE, Message, Outcome, OutcomeKind, Sender, Template
+from senders.contract import (
+    TEMPLATE_REFUSED,
+    UNREACHABLE,
+    Message,
+    Outcome,
+    OutcomeKind,
+    Sender,
+    Template,
+    TemplateRefused,
+)
 from warehouse.clock import Clock
 from warehouse.errors import Misconfigured, WinbackError
 
@@ -58,6 +67,10 @@ class Shared:
     """The part of the totals that became of messages of a channel."""
     misconfigured: dict[str, str] = field(default_factory=dict)
     """Channel -> what is wrong with it; nothing of it is claimed any more."""
+    refused: dict[Group, str] = field(default_factory=dict)
+    """Groups whose template the provider refuses -> its words; nothing of them is claimed any more."""
+    taken: set[Group] = field(default_factory=set)
+    """Groups of which a provider accepted something: their template is good."""
     stopped: set[str] = field(default_factory=set)
     """Campaigns whose batches all failed."""
     unreachable: dict[str, Outcome] = field(default_factory=dict)
@@ -87,6 +100,7 @@ class Shared:
             return (
                 not self.stopping.is_set()
                 and group.channel not in self.misconfigured
+                and group not in self.refused
                 and group.campaign not in self.stopped
                 and not self.cooling.get(group.channel, now) > now
             )
@@ -107,10 +121,12 @@ class Shared:
     def learn(
         self, group: Group, told: Mapping[uuid.UUID, Outcome], now: datetime, *, unreachable_after: int = 1
     ) -> None:
-        """Counts what fails in a row; notes who cannot be reached, and how long a provider wants to be left alone."""
+        """Counts what fails in a row; notes who cannot be reached, how long a provider wants to be left alone, and
+        whose template it refuses. One that was accepted before is not given up: only what was refused waits."""
         waits = [outcome.retry_after for outcome in told.values() if outcome.retry_after]
         kinds = {outcome.kind for outcome in told.values()}
         missed = {message_id: outcome for message_id, outcome in told.items() if outcome.error_code == UNREACHABLE}
+        refused = [outcome for outcome in told.values() if outcome.error_code == TEMPLATE_REFUSED]
         campaign = group.campaign
         with self.lock:
             if waits or OutcomeKind.ACCEPTED in kinds:
@@ -123,6 +139,11 @@ class Shared:
             # Where each recipient names a host of their own, one that is busy is for the sender to leave alone.
             if waits and unreachable_after == 1:
                 self.cooling[group.channel] = now + max(waits)
+            if OutcomeKind.ACCEPTED in kinds:
+                self.taken.add(group)
+                self.refused.pop(group, None)
+            elif refused and group not in self.taken:
+                self.refused.setdefault(group, refused[0].detail)
             if OutcomeKind.ACCEPTED in kinds:
                 self.failures[campaign] = self.refusals[campaign] = 0
             elif kinds == {OutcomeKind.REJECTED}:
@@ -250,9 +271,13 @@ class Lane:
         self, group: Group, sender: Sender, messages: Sequence[Message]
     ) -> tuple[Mapping[uuid.UUID, Outcome], Outcome | None]:
         """The sender's answers; and what becomes of everything that is not handed over any more, if the channel
-        is out of order."""
+        or the template is out of order."""
         try:
             return sender.send(messages), None
+        except TemplateRefused as error:
+            # With no time of its own it waits longer after each try, and never stands first for good.
+            spared = Outcome(OutcomeKind.NOT_SENT, error_code=TEMPLATE_REFUSED, detail=str(error))
+            return {message.message_id: spared for message in messages}, None if group in self._shared.taken else spared
         except Misconfigured as error:
             self._shared.refuse(group.channel, error)
             spared = Outcome(OutcomeKind.NOT_SENT, error_code="misconfigured", retry_after=timedelta())

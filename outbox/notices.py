@@ -23,6 +23,7 @@ LEASE = timedelta(minutes=2)
 
 RUN_FAILED, GATE_FAILED = "run_failed", "gate_failed"
 CAMPAIGN_STOPPED, PROVIDER_UNREACHABLE = "campaign_stopped", "provider_unreachable"
+TEMPLATE_REFUSED = "template_refused"
 
 
 class Notifier(Protocol):

@@ -209,6 +209,7 @@ ALERTS: Mapping[str, str] = {
     "run_failed": "The run failed",
     "campaign_stopped": "A campaign stopped itself",
     "provider_unreachable": "A provider could not be reached",
+    "template_refused": "A provider refuses a template",
 }
 
 ALERT_STATES: Mapping[str, str] = {

@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from warehouse.errors import Misconfigured
+
 EMAIL, SMS, WEBPUSH = "email", "sms", "webpush"
 CHANNELS = (EMAIL, SMS, WEBPUSH)
 
@@ -90,6 +92,10 @@ UNREACHABLE = "unreachable"
 """The error code of `not_sent` where no connection to the provider could be made: nobody there took the message."""
 
 
+TEMPLATE_REFUSED = "template_refused"
+"""The error code of `not_sent` where a provider refused a step's template: tried again at growing intervals."""
+
+
 class OutcomeKind(StrEnum):
     """What happened to one message. The vocabulary is closed."""
 
@@ -147,8 +153,9 @@ class Sender(Protocol):
     def send(self, messages: Sequence[Message]) -> Mapping[uuid.UUID, Outcome]:
         """Sends up to `batch_size` messages and returns one outcome each: nothing is raised for a message.
 
-        Raises `warehouse.errors.Misconfigured` when credentials are missing or refused; then none of them has left.
-        Where the provider changes its mind in the middle of a batch, the rest is `not_sent`, code `misconfigured`.
+        Raises `warehouse.errors.Misconfigured` when credentials are missing or refused, and `TemplateRefused` when it
+        is their template; then none of them has left. Where the provider changes its mind in the middle of a batch,
+        the rest is `not_sent`, code `misconfigured` or `TEMPLATE_REFUSED`.
         """
         ...
 
@@ -190,6 +197,13 @@ class Rejected(SendError):  # noqa: N818 - a word of the contract
     def outcome(self) -> Outcome:
         """A rejection, with the reason for which this address must not be used again, if there is one."""
         return replace(super().outcome(), suppress=self.suppress)
+
+
+class TemplateRefused(Misconfigured):
+    """The provider refuses what all messages of one step and template have in common; nobody is rejected for it.
+
+    Narrower than `Misconfigured`: other templates, steps and campaigns of the channel go on.
+    """
 
 
 class NotSent(SendError):  # noqa: N818 - a word of the contract

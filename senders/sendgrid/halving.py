@@ -1,22 +1,32 @@
 """One request, halved until what SendGrid refuses is alone, and the judgement whose fault a refusal is.
 
 SendGrid names the field that caused a 400 ("Errors", Mail Send reference). One under `personalizations.N.to` is that
-recipient's. One outside of them is the campaign's or the account's (`transport` raises `Misconfigured`). What is left
-names nobody: a `field` that is null, a header or subject, a request that is too large. Then evidence decides. Where
-anything of the same step and template was taken, the refusal is the message's own; where nothing was and all say the
-same, it is the template's, and nobody is rejected for it.
+recipient's. The sender is the account's (`transport` raises `Misconfigured`), other fields outside of recipients are
+the campaign's (`TemplateRefused`). What is left names nobody: a `field` that is null, a header or subject, a request
+that is too large. Then evidence decides. Where anything of the same step and template was taken, the refusal is the
+message's own; where nothing was and all say the same, it is the template's, and nobody is rejected for it. Of a message
+that was handed over alone, size, content and subject are its own.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from senders import wire
-from senders.contract import Message, NotSent, Outcome, Rejected, SendError
-from senders.sendgrid.transport import Unclear
+from senders.contract import (
+    TEMPLATE_REFUSED,
+    Message,
+    NotSent,
+    Outcome,
+    OutcomeKind,
+    Rejected,
+    SendError,
+    TemplateRefused,
+)
+from senders.sendgrid.transport import KEEP_OLD, Unclear
 from warehouse.errors import Misconfigured
 
 ENOUGH = 8
@@ -35,6 +45,13 @@ class Halved:
     is_taken: bool = False
     """Whether any of it was accepted."""
 
+    def stop(self, failure: Misconfigured) -> Outcome:
+        """Hands nothing more over. Returns what becomes of the rest."""
+        self.failure, self.spared = failure, wire.MISCONFIGURED
+        if isinstance(failure, TemplateRefused):
+            self.spared = Outcome(OutcomeKind.NOT_SENT, error_code=TEMPLATE_REFUSED, detail=str(failure))
+        return self.spared
+
 
 def deliver(messages: Sequence[Message], post: Callable[[Sequence[Message]], Outcome], *, is_proven: bool) -> Halved:
     """Hands over messages of one request through `post`, one outcome each; raises nothing for a message.
@@ -52,15 +69,18 @@ def deliver(messages: Sequence[Message], post: Callable[[Sequence[Message]], Out
                 outcome = post(part)
                 done.is_taken = True
             except Rejected as error:
-                if len(part) > 1:
+                shared = isinstance(error, Unclear) and error.is_shared
+                if len(part) > 1 and not shared:
                     half = len(part) // 2
                     queue.extendleft((part[half:], part[:half]))
                     continue
                 outcome = error.outcome()
-                if isinstance(error, Unclear):
+                if len(part) > 1:
+                    outcome = done.stop(_template_fault(part[0], error))
+                elif isinstance(error, Unclear):
                     unclear[part[0].message_id] = error
                     if len(unclear) >= ENOUGH and not (is_proven or done.is_taken) and _are_alike(unclear.values()):
-                        done.spared = wire.MISCONFIGURED
+                        done.stop(_template_fault(part[0], error))
             except SendError as error:
                 outcome = error.outcome()
                 if isinstance(error, NotSent):
@@ -68,11 +88,13 @@ def deliver(messages: Sequence[Message], post: Callable[[Sequence[Message]], Out
                 elif outcome.retry_after:
                     done.spared = wire.asked_to_wait(outcome.retry_after)
             except Misconfigured as error:
-                done.failure, outcome = error, wire.MISCONFIGURED
-                done.spared = outcome
+                outcome = done.stop(error)
         done.outcomes |= {message.message_id: outcome for message in part}
-    if unclear and not (is_proven or done.is_taken) and _are_alike(unclear.values()):
-        _take_back(messages[0], unclear, done)
+    is_own = len(messages) == 1 and all(error.is_own for error in unclear.values())
+    if unclear and not (is_own or is_proven or done.is_taken) and _are_alike(unclear.values()):
+        # Rejects nobody for what is everybody's. Where a throttle cut the asking short, nothing is decided yet.
+        spared = done.spared or done.stop(_template_fault(messages[0], next(iter(unclear.values()))))
+        done.outcomes |= dict.fromkeys(unclear, spared)
     return done
 
 
@@ -80,13 +102,8 @@ def _are_alike(errors: Iterable[Unclear]) -> bool:
     return len({error.detail for error in errors}) == 1
 
 
-def _take_back(first: Message, unclear: Mapping[UUID, Unclear], done: Halved) -> None:
-    """Rejects nobody for what is everybody's. Where a throttle cut the asking short, nothing is decided yet."""
-    if done.failure is None and done.spared in (None, wire.MISCONFIGURED):
-        done.failure = Misconfigured(
-            f"SendGrid refuses every message of {first.campaign} {first.step} in the same words and names no "
-            f"recipient: {next(iter(unclear.values())).detail} Correct the step's template. Nobody was rejected for "
-            "it; the messages stay planned."
-        )
-    done.spared = done.spared or wire.MISCONFIGURED
-    done.outcomes |= dict.fromkeys(unclear, done.spared)
+def _template_fault(message: Message, error: Rejected) -> TemplateRefused:
+    return TemplateRefused(
+        f"SendGrid refuses every message of {message.campaign} {message.step} that it was asked to take, and names no "
+        f"recipient: {error.detail} Correct the step's template. {KEEP_OLD} Nobody was rejected for it."
+    )

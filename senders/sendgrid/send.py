@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from senders import wire
-from senders.contract import EMAIL, Message, Outcome, OutcomeKind, Rejected, SendError
+from senders.contract import EMAIL, Message, Outcome, OutcomeKind, Rejected, SendError, TemplateRefused
 from senders.sendgrid import payload
 from senders.sendgrid.halving import deliver
 from senders.sendgrid.transport import Transport
@@ -62,7 +62,8 @@ class SendGridSender:
         """Campaign, step and template of which SendGrid accepted something: a later refusal is not the template's."""
 
     def send(self, messages: Sequence[Message]) -> Mapping[UUID, Outcome]:
-        """Hands over up to `batch_size` messages, one outcome each. Raises `Misconfigured` when none has left."""
+        """Hands over up to `batch_size` messages, one outcome each. Raises `Misconfigured` when none has left,
+        `TemplateRefused` when it is for their template."""
         outcomes = wire.too_late(messages)
         ready = []
         for message in messages:
@@ -74,15 +75,23 @@ class SendGridSender:
                 ready.append(message)
         failure: Misconfigured | None = None
         spared: Outcome | None = None
-        for batch in self._requests(ready):
-            if spared is not None:
-                outcomes |= {message.message_id: spared for message in batch}
+        refused: dict[tuple[str, str, str], Outcome] = {}
+        # The largest first: what goes alone is judged by what became of the others.
+        for batch in sorted(self._requests(ready), key=len, reverse=True):
+            kind = _kind(batch[0])
+            held = spared or refused.get(kind)
+            if held is not None:
+                outcomes |= {message.message_id: held for message in batch}
                 continue
-            told = deliver(batch, self._post, is_proven=_kind(batch[0]) in self._taken)
+            told = deliver(batch, self._post, is_proven=kind in self._taken)
             if told.is_taken:
-                self._taken.add(_kind(batch[0]))
+                self._taken.add(kind)
             outcomes |= told.outcomes
-            failure, spared = told.failure, told.spared
+            failure = told.failure or failure
+            if told.spared is not None and isinstance(told.failure, TemplateRefused):
+                refused[kind] = told.spared
+            else:
+                spared = told.spared
         return wire.settle(outcomes, failure)
 
     def _post(self, batch: Sequence[Message]) -> Outcome:

@@ -20,13 +20,18 @@ from python_http_client import Client
 from python_http_client.exceptions import HTTPError
 
 from senders import wire
-from senders.contract import UNREACHABLE, NotSent, OutcomeUnknown, Rejected
+from senders.contract import UNREACHABLE, NotSent, OutcomeUnknown, Rejected, TemplateRefused
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
 
 API = "https://api.sendgrid.com"
 PERSONS = "personalizations"
-"""Where a 400 names another field than those of recipients, it concerns the campaign or the account."""
+"""Where a 400 names another field than those of recipients, it concerns the template, the campaign or the account."""
+ACCOUNT_FIELDS = frozenset({"from"})
+"""The first word of fields that are everybody's: SendGrid takes no mail from that sender."""
+OWN_FIELD = re.compile(r"(personalizations\.\d+\.)?(subject|content)(\.|$)")
+"""What is filled in for the person where a request holds one message, and is the template's where it holds several."""
+KEEP_OLD = "Messages that are planned already keep the old one: they are tried again until their time is over."
 RECIPIENT_FIELD = re.compile(r"personalizations(\.\d+)?\.(to|cc|bcc)(\.|$)|personalizations(\.\d+)?$")
 """A 400 that names one of these concerns recipients: the words tell of an address or of one that stands there twice."""
 
@@ -36,7 +41,16 @@ for _name in ("python_http_client", "python_http_client.client", "sendgrid"):
 
 
 class Unclear(Rejected):
-    """A refusal that names no recipient: it may be this message's fault, or its template's and so everybody's."""
+    """A refusal that names no recipient: it may be this message's fault, or its template's and so everybody's.
+
+    `is_own`: it is about size, content or subject, which a message that was handed over alone has to itself.
+    `is_shared`: it is about content or subject that all messages of a request have in common.
+    """
+
+    def __init__(self, detail: str, *, code: str, is_own: bool = False, is_shared: bool = False) -> None:
+        super().__init__(detail, code=code)
+        self.is_own = is_own
+        self.is_shared = is_shared
 
 
 class _NeverConnected(OSError):  # noqa: N818 - a fact, for the translation below
@@ -102,8 +116,8 @@ class Transport:
     def post(self, payload: Mapping[str, Any]) -> str | None:
         """Hands over one request and returns its `X-Message-Id`.
 
-        Raises `Rejected`, `Unclear`, `NotSent`, `OutcomeUnknown`, and `Misconfigured` where the account or set-up is
-        refused.
+        Raises `Rejected`, `Unclear`, `NotSent`, `OutcomeUnknown`, `TemplateRefused` where a campaign's set-up is
+        refused, and `Misconfigured` where the account or its sender is.
         """
         try:
             answer = self._api.client.mail.send.post(request_body=dict(payload))
@@ -158,20 +172,24 @@ def _refused(status: int, headers: Any, body: bytes) -> Exception:
         wait = wire.retry_after(dict(headers.items())) or timedelta(seconds=60)
         return NotSent("SendGrid asks us to slow down.", wait, code=code)
     if status == 413:
-        return Unclear("SendGrid finds the request too large.", code=code)
+        return Unclear("SendGrid finds the request too large.", code=code, is_own=True)
     if status in {301, 302, 307, 308, 401, 403, 404, 405, 406, 415, 451}:
         return Misconfigured(
             f"SendGrid refused us with {status}: {words}. Check the key, its rights, the sender and the base URL."
         )
     if status < 400 or status == 408 or status >= 500:
         return OutcomeUnknown(f"SendGrid answered {status}.", wire.retry_after(dict(headers.items())), code=code)
-    setup = {name for name in fields if name.split(".")[0] != PERSONS}
-    if setup and setup == fields:
-        return Misconfigured(
-            f"SendGrid refuses {', '.join(sorted(fields))}: {words}. Correct the campaign or the account."
-        )
+    roots = {name.split(".")[0] for name in fields}
+    named = ", ".join(sorted(fields))
+    if roots & ACCOUNT_FIELDS and PERSONS not in roots:
+        return Misconfigured(f"SendGrid refuses {named}: {words}. Correct the campaign's sender or the account.")
     if any(RECIPIENT_FIELD.match(name) for name in fields):
         return Rejected(f"SendGrid refused it: {words}.", code=code)
+    if fields and all(OWN_FIELD.match(name) for name in fields):
+        shared = PERSONS not in roots
+        return Unclear(f"SendGrid refuses {named}: {words}.", code=code, is_own=True, is_shared=shared)
+    if roots and PERSONS not in roots:
+        return TemplateRefused(f"SendGrid refuses {named}: {words}. Correct the campaign's set-up. {KEEP_OLD}")
     return Unclear(f"SendGrid refused it: {words}.", code=code)
 
 

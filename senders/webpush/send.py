@@ -69,14 +69,16 @@ class WebPushSender:
         late = wire.too_late(messages)
         ready = [message for message in messages if message.message_id not in late]
         outcomes = late | wire.in_parallel(self._pool, ready, self._send_one, pause=False)
-        return self._judge_key(outcomes)
+        return self._judge_key(ready, outcomes)
 
-    def _judge_key(self, outcomes: dict[UUID, Outcome]) -> dict[UUID, Outcome]:
-        """Whose fault a refused key is. Ours (401, 403: RFC 8292, 4.2), unless a push service has taken it: then
-        that one subscription was made with another key. As long as none has, nobody is rejected for it."""
-        refused = [message_id for message_id, outcome in outcomes.items() if outcome.error_code == NOT_OUR_KEY]
+    def _judge_key(self, messages: Sequence[Message], outcomes: dict[UUID, Outcome]) -> dict[UUID, Outcome]:
+        """Whose fault a refused key is (401, 403: RFC 8292, 4.2). Ours, where it is refused for several people and no
+        push service has taken it: nobody is rejected for it. Otherwise those subscriptions were made with another
+        key, and the next channel has its turn: one person must not stand in everybody's way."""
+        refused = {message_id for message_id, outcome in outcomes.items() if outcome.error_code == NOT_OUR_KEY}
+        people = {each.recipient.subscriptions[0].endpoint for each in messages if each.message_id in refused}
         self._is_key_good |= any(outcome.kind is OutcomeKind.ACCEPTED for outcome in outcomes.values())
-        if not refused or self._is_key_good:
+        if len(people) < 2 or self._is_key_good:
             return outcomes
         failure = Misconfigured(
             "Push services refuse our VAPID key for every subscription tried. Check the password of webpush_default "

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from senders import registry
-from senders.contract import EMAIL, Message, OutcomeKind
+from senders.contract import EMAIL, TEMPLATE_REFUSED, Message, OutcomeKind, TemplateRefused
 from senders.sendgrid import payload
 from senders.sendgrid.payload import build
 from senders.sendgrid.send import settings_of
@@ -172,23 +172,70 @@ def refusal(words: str = "Bad Request", field: str | None = None) -> Reply:
 @pytest.mark.parametrize("field", ["content.0.value", "subject", "headers", "from.email", "reply_to", "send_at"])
 def test_a_field_outside_the_recipients_is_the_campaigns_fault_at_once(sendgrid: SendGrid, field: str) -> None:
     replying(sendgrid, refusal("This is wrong.", field))
-    with pytest.raises(Misconfigured, match=field.partition(".")[0]):
+    with pytest.raises(Misconfigured, match=field.partition(".")[0]) as caught:
         sendgrid.sender().send([message(number, EMAIL) for number in range(8)])
     assert len(sendgrid.stub.requests) == 1
+    assert isinstance(caught.value, TemplateRefused) is (field != "from.email"), "only the sender is everybody's"
+
+
+@pytest.mark.parametrize(
+    "field", [None, "personalizations.0.substitutions", "personalizations.0.headers", "reply_to", "template_id"]
+)
+def test_what_one_message_cannot_tell_from_its_templates_fault_stops_no_more_than_that_template(
+    sendgrid: SendGrid, field: str | None
+) -> None:
+    replying(sendgrid, refusal("This is wrong.", field))
+    with pytest.raises(TemplateRefused, match="planned already keep the old"):
+        sendgrid.sender().send([message(1, EMAIL)])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(413),
+        *(
+            Reply(400, {}, json.dumps({"errors": [{"message": "This is wrong.", "field": field}]}).encode())
+            for field in ("content.0.value", "subject", "personalizations.0.subject")
+        ),
+    ],
+    ids=["413", "content", "subject", "own subject"],
+)
+def test_a_lone_message_is_rejected_for_its_own_size_content_or_subject(sendgrid: SendGrid, answer: Reply) -> None:
+    replying(sendgrid, answer)
+    assert one(sendgrid.sender().send([message(1, EMAIL)])).kind is OutcomeKind.REJECTED
+
+
+def test_a_long_message_that_goes_alone_is_judged_after_the_others(sendgrid: SendGrid) -> None:
+    long = replace(message(2, EMAIL), fields={**message(2, EMAIL).fields, "first_name": "é" * 3000})
+    sendgrid.stub.answer = lambda request: (
+        refusal() if long.message_id in sendgrid.ids(request) else sendgrid.ok(request)
+    )
+    outcomes = sendgrid.sender().send([message(1, EMAIL), long, message(3, EMAIL)])
+    assert [key for key, outcome in outcomes.items() if outcome.kind is OutcomeKind.REJECTED] == [long.message_id]
+
+
+def test_one_refused_template_does_not_hold_up_another_of_the_same_batch(sendgrid: SendGrid) -> None:
+    other = replace(message(2, EMAIL), step="day60", template=replace(TEMPLATE, template_hash="6" * 64, subject="10%"))
+    sendgrid.stub.answer = lambda request: (
+        refusal() if other.message_id not in sendgrid.ids(request) else sendgrid.ok(request)
+    )
+    outcomes = sendgrid.sender().send([message(1, EMAIL), message(3, EMAIL), other])
+    assert outcomes[other.message_id].kind is OutcomeKind.ACCEPTED
+    assert {outcomes[message(n, EMAIL).message_id].error_code for n in (1, 3)} == {TEMPLATE_REFUSED}
 
 
 @pytest.mark.parametrize("field", [None, "personalizations.0.headers", "personalizations.0.subject"])
-@pytest.mark.parametrize("size", [1, 2, 5, 100])
+@pytest.mark.parametrize("size", [2, 5, 100])
 def test_a_broken_template_rejects_nobody(sendgrid: SendGrid, size: int, field: str | None) -> None:
     replying(sendgrid, refusal("Your template is wrong.", field))
-    with pytest.raises(Misconfigured, match="Your template is wrong"):
+    with pytest.raises(TemplateRefused, match="Your template is wrong"):
         sendgrid.sender().send([message(number, EMAIL) for number in range(size)])
     assert len(sendgrid.stub.requests) < 30, "what refuses everything is not asked two hundred times"
 
 
 def test_a_template_that_is_too_large_for_a_request_of_one_rejects_nobody(sendgrid: SendGrid) -> None:
     replying(sendgrid, Reply(413))
-    with pytest.raises(Misconfigured, match="too large"):
+    with pytest.raises(TemplateRefused, match="too large"):
         sendgrid.sender().send([message(number, EMAIL) for number in range(4)])
 
 

@@ -117,10 +117,14 @@ def test_a_key_that_every_push_service_refuses_is_ours_to_mend(webpush: WebPush)
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_wrong_key_rejects_nobody_not_even_in_a_batch_of_one(webpush: WebPush, status: int) -> None:
+@pytest.mark.parametrize("endpoints", [(NEW,), (NEW, OLD)])
+def test_one_person_subscribed_with_another_key_is_rejected_and_blocks_nobody(
+    webpush: WebPush, status: int, endpoints: tuple[str, ...]
+) -> None:
     webpush.stub.answer = lambda _: Reply(status)
-    with pytest.raises(Misconfigured, match="VAPID"):
-        webpush.sender().send([message(1, WEBPUSH)])
+    twin = replace(to(*endpoints, campaign="another"), message_id=message(2, WEBPUSH).message_id)
+    outcomes = webpush.sender().send([to(*endpoints), twin])
+    assert {(each.kind, each.error_code) for each in outcomes.values()} == {(OutcomeKind.REJECTED, "not_our_key")}
 
 
 def test_after_our_key_was_taken_a_subscription_made_with_another_is_rejected_alone(webpush: WebPush) -> None:
@@ -132,9 +136,11 @@ def test_after_our_key_was_taken_a_subscription_made_with_another_is_rejected_al
 
 
 def test_judging_the_key_forgets_no_ended_subscription(webpush: WebPush) -> None:
-    answering(webpush, {"/s/1": Reply(410), "/s/2": Reply(403), "/s/3": Reply(413)})
-    other = replace(message(3, WEBPUSH), message_id=message(2, WEBPUSH).message_id)
-    outcomes = webpush.sender().send([to(NEW, OLD), other])
+    answering(webpush, {"/s/1": Reply(410), "/s/2": Reply(403), "/s/3": Reply(413), "/s/4": Reply(403)})
+    others = [
+        replace(message(number, WEBPUSH), message_id=message(number - 1, WEBPUSH).message_id) for number in (3, 4)
+    ]
+    outcomes = webpush.sender().send([to(NEW, OLD), *others])
     mine = outcomes[to(NEW, OLD).message_id]
     assert (mine.kind, mine.error_code, list(mine.gone_endpoints)) == (OutcomeKind.NOT_SENT, "misconfigured", [NEW])
 

@@ -14,12 +14,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from cli.dispatch import complain
 from outbox import claims, outcomes
 from outbox.dispatch import Dispatcher
 from outbox.lanes import FAILED_BATCHES
 from outbox.outcomes import Told
 from outbox.sql import ledger
-from senders.contract import EMAIL, SMS, Message, Outcome, OutcomeKind, Sender
+from senders.contract import EMAIL, SMS, TEMPLATE_REFUSED, Message, Outcome, OutcomeKind, Sender, TemplateRefused
 from senders.memory.send import MemorySender
 from tests.integration.handoff_stub import BUILT_AT, SEND_AT, UNTIL, Shop, campaign
 from tests.integration.outbound import ACCEPT, REJECT, UNKNOWN, Outbound, claim_due, together
@@ -214,6 +215,45 @@ def test_credentials_refused_while_sending_leave_everything_planned(shop: Shop) 
     assert states(shop) == {"planned": 3}
     assert shop.rows("select distinct outcome, error_code from outbox.attempt") == [("not_sent", "misconfigured")]
     assert Outbound().simulate().totals == {"accepted": 3}
+
+
+def test_a_refused_template_stops_its_own_group_tells_the_team_and_waits_longer_each_time(shop: Shop) -> None:
+    other = "cd" * 32
+    shop.owner.execute(
+        "insert into outbox.template (template_hash, text, subject, html) values (%s, 'x', 'y', 'z')", [other]
+    )
+    refused = shop.planned(template_hash=other)
+    shop.planned_many(2)
+
+    def answer(message: Message) -> Outcome:
+        if message.template.template_hash == other:
+            raise TemplateRefused("your template is wrong")
+        return ACCEPT
+
+    done = Outbound(email=answer).simulate()
+    assert (done.misconfigured, done.refused) == ({}, {"winback email": "your template is wrong"})
+    assert states(shop) == {"planned": 1, "accepted": 2}
+    assert shop.rows("select outcome, error_code from outbox.attempt where message_id = %s", refused) == [
+        ("not_sent", TEMPLATE_REFUSED)
+    ]
+    assert shop.value("select not_before from outbox.message where id = %s", refused) > SEND_AT
+    assert shop.rows("select kind, subject from outbox.notice") == [("template_refused", "winback")]
+    with pytest.raises(Misconfigured, match="winback email: your template is wrong"):
+        complain(done)
+
+
+def test_a_template_that_was_taken_is_not_given_up_for_one_message(shop: Shop) -> None:
+    shop.planned_many(30)
+    seen: list[Message] = []
+
+    def answer(message: Message) -> Outcome:
+        seen.append(message)
+        if len(seen) == 3:
+            raise TemplateRefused("something about this one")
+        return ACCEPT
+
+    done = Outbound(batch_size=1, email=answer).simulate(connections=1)
+    assert (done.refused, states(shop)) == ({}, {"accepted": 30})
 
 
 def test_without_a_public_url_nothing_is_claimed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
