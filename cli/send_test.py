@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,6 +51,9 @@ def register(app: typer.Typer) -> None:
 
         It goes through the configured provider (or the sandbox, and says so), is marked as a test, carries a sample
         code, and its links unsubscribe nobody. Nothing is written down: no decision, no message, no code given away.
+        An address on the stop list is refused; so is push through a real provider, except to a contact on the
+        campaign's allowlist: a customer's browser is nobody's test.
+
         Exits 0 only when the provider accepted it.
         """
         from senders import registry
@@ -67,6 +70,13 @@ def register(app: typer.Typer) -> None:
         if channel == WEBPUSH and not subscriptions:
             raise WinbackError(f"Contact {contact} has no browser that takes web push. {NOTHING}")
         sandboxed = context.use_senders()
+        if channel == WEBPUSH and not sandboxed and contact not in found.document()["allowlist"]:
+            raise WinbackError(
+                f"Contact {contact} is not on the allowlist of {found.name}, and these browsers are real: a test goes "
+                "only to who is named there. Add a colleague's contact to `allowlist` in the campaign's file, or test "
+                f"with an address of yours. {NOTHING}"
+            )
+        subscriptions = _not_stopped(channel, to, subscriptions)
         recipient = Recipient(
             email=to if channel == EMAIL else None,
             phone=to if channel == SMS else None,
@@ -159,6 +169,23 @@ def _person(found: Campaign, document: Mapping[str, Any], contact: str) -> tuple
     first_name, subscriptions = known
     person = people[0] if people else Person(contact, "no message of this step yet", {}, first_name)
     return person, tuple(Subscription(each["endpoint"], each["p256dh"], each["auth"]) for each in subscriptions or ())
+
+
+def _not_stopped(channel: str, to: str, subscriptions: Sequence[Subscription]) -> tuple[Subscription, ...]:
+    """The browsers that no suppression stops. Raises `WinbackError`, without repeating it, for a suppressed address."""
+    from outbox import suppressions
+    from outbox.sql import ledger
+
+    asked = [each.endpoint for each in subscriptions] if channel == WEBPUSH else [to]
+    with ledger() as connection:
+        stopped = suppressions.stopped(connection, channel, asked, at=datetime.now(UTC))
+    if stopped.issuperset(asked):
+        which = "All browsers of the contact are" if channel == WEBPUSH else "The address given with --to is"
+        raise WinbackError(
+            f"{which} on the stop list (outbox.suppression): an unsubscribe, a complaint or a dead address. A test is "
+            f"no reason to write there; use another address. {NOTHING}"
+        )
+    return tuple(each for each in subscriptions if each.endpoint not in stopped)
 
 
 def _message(

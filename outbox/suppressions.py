@@ -29,6 +29,15 @@ def suppress(
         return [row["channel"] for row in rows]
 
 
+def stopped(connection: psycopg.Connection, channel: str, addresses: Sequence[str], *, at: datetime) -> set[str]:
+    """Those of a channel's addresses that are suppressed at `at`, whoever they belong to.
+
+    E-mail addresses, phones in E.164, or the endpoints of browsers.
+    """
+    rows = queries.stopped_addresses(connection, channel=channel, addresses=list(addresses), at=at)
+    return {row["address"] for row in rows}
+
+
 COLUMNS = ("channel", "address", "contact_id", "reason", "since", "until")
 """What `suppressed` yields, in this order."""
 

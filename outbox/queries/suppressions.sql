@@ -14,6 +14,16 @@ returning channel;
 -- Whether the contact is known at all.
 select exists (select from handoff.recipients where contact_id = :contact_id);
 
+-- name: stopped_addresses(channel, addresses, at)
+-- Which of these addresses are suppressed at that time, by their hashes, whoever they belong to.
+select known.address
+from unnest(:addresses::text[]) as known (address)
+where exists (
+    select from outbox.suppression s
+    where s.channel = :channel and s.address_hash = outbox.address_hash(:channel, known.address)
+        and s.lifted_at is null and s.suppressed_at <= :at::timestamptz and (s.until is null or s.until > :at::timestamptz)
+);
+
 -- name: suppressed_addresses(at)
 -- What other systems must not write to either, with the address as the raw tables have it. It leaves the database for a file.
 select s.channel, known.address, r.contact_id, s.reason, s.suppressed_at as since, s.until

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,67 @@ def test_what_cannot_be_sent_is_refused_before_anything_leaves(
     assert isinstance(result.exception, WinbackError)
     assert words in str(result.exception)
     assert list(sandbox.receipts()) == []
+
+
+def suppress(channel: str, address: str, **until: str) -> None:
+    with connect(Role.OWNER) as owner:
+        owner.execute(
+            "insert into outbox.suppression (channel, address_hash, reason, source, suppressed_at, until, lifted_at)"
+            " values (%s, outbox.address_hash(%s, %s), 'unsubscribed', 'test', '2017-01-01', %s, %s)",
+            [channel, channel, address, until.get("until"), until.get("lifted_at")],
+        )
+
+
+@pytest.mark.parametrize(("channel", "to"), [("email", TO), ("sms", PHONE)])
+def test_an_address_on_the_stop_list_gets_no_test_and_is_not_repeated(sandbox: Handle, channel: str, to: str) -> None:
+    suppress(channel, to.upper())
+    result = run(to=to)
+    assert isinstance(result.exception, WinbackError)
+    assert "is on the stop list" in str(result.exception)
+    assert to not in str(result.exception) + result.output
+    assert list(sandbox.receipts()) == []
+
+
+@pytest.mark.parametrize("over", [{"until": "2018-01-01"}, {"lifted_at": "2018-01-01"}])
+def test_a_suppression_that_is_over_stops_no_test(sandbox: Handle, over: dict[str, str]) -> None:
+    suppress("email", TO, **over)
+    result = run()
+    assert result.exit_code == 0, result.output
+
+
+def browsers(*endpoints: str) -> None:
+    """Gives the contact browsers that take web push."""
+    listed = [{"endpoint": each, "p256dh": "key", "auth": "secret"} for each in endpoints]
+    with connect(Role.OWNER) as owner:
+        owner.execute("update handoff.recipients set subscriptions = %s", [json.dumps(listed)])
+
+
+def test_browsers_that_are_on_the_stop_list_get_no_test(sandbox: Handle) -> None:
+    browsers("https://push.example.com/gone")
+    suppress("webpush", "https://push.example.com/gone")
+    result = run(step="day30_push", to="push")
+    assert isinstance(result.exception, WinbackError)
+    assert "All browsers of the contact are on the stop list" in str(result.exception)
+    assert "push.example.com" not in str(result.exception)
+
+
+def test_a_real_browser_gets_a_test_only_where_the_campaigns_allowlist_names_its_contact(
+    sandbox: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browsers("https://127.0.0.1:9/real")
+    suppress("webpush", "https://127.0.0.1:9/real")
+    for conn_id in (connections.TWILIO, connections.WEBPUSH):
+        monkeypatch.delenv(connections.variable(conn_id))
+    real = {"conn_type": "http", "host": "https://127.0.0.1:9", "password": "SG.x"}
+    monkeypatch.setenv(connections.variable(connections.SENDGRID), json.dumps(real))
+    refused = run(step="day30_push", to="push")
+    assert isinstance(refused.exception, WinbackError)
+    assert "Contact 4711 is not on the allowlist of winback" in str(refused.exception)
+    assert "Nothing was sent." in str(refused.exception)
+    file = Path(os.environ["WINBACK_CAMPAIGNS"]) / "winback.yml"
+    file.write_text(file.read_text().replace("allowlist: []", 'allowlist: ["4711"]', 1))
+    named = run(step="day30_push", to="push")
+    assert "on the stop list" in str(named.exception)
 
 
 def test_a_contact_without_a_message_of_the_step_gets_samples_and_the_test_says_so(sandbox: Handle) -> None:
