@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ TOLD = 10
 """How many lines with one mistake are named."""
 STRIDE = 5_000
 """Rows between two signs of progress."""
+KEY = "^[a-z][a-z0-9_-]{0,39}$"
+"""What an error may repeat of a file: where columns shifted, anything else may be an address."""
 NOTHING = "Nothing was imported; correct the file and import it again."
 
 _COPY = "copy import_line (line, contact_id, campaign, step, sent_on, channel, episode_on) from stdin"
@@ -38,13 +41,13 @@ where not exists (select from {} c where c.contact_id = l.contact_id)
 """
 _WORDS = {
     "no_contact": "contact_id is empty",
-    "unknown_campaign": "there is no campaign {value!r}; there are {campaigns}",
-    "unknown_step": "there is no step {value!r}; there are {steps}",
+    "unknown_campaign": "campaign: {value}; there are {campaigns}",
+    "unknown_step": "step: {value}; there are {steps}",
     "bad_sent_on": "sent_on is no day such as 2026-03-31",
     "future": "sent_on lies in the future",
     "bad_episode_on": "episode_on is no day such as 2026-03-31 (leave it empty where it is not known)",
     "episode_after": "episode_on lies after sent_on: it is the day the contact's clock started",
-    "unknown_channel": "{value!r} is no channel; there are email, sms and webpush (or leave it empty)",
+    "unknown_channel": "channel: {value}; there are email, sms and webpush (or leave it empty)",
 }
 
 
@@ -128,7 +131,7 @@ def _rows(path: Path, reader: Any) -> Iterator[tuple[int, *tuple[str | None, ...
     if wrong or unknown or len(set(header)) != len(header):
         raise WinbackError(
             f"{path}, line 1: expected a header with {', '.join(NEEDED)} and, where known, {', '.join(OPTIONAL)}; "
-            f"found {', '.join(header) or 'nothing'}. {NOTHING}"
+            f"found {', '.join(_column(*each) for each in enumerate(header, 1)) or 'nothing'}. {NOTHING}"
         )
     places = [header.index(name) if name in header else None for name in (*NEEDED, *OPTIONAL)]
     for row in reader:
@@ -142,10 +145,24 @@ def _rows(path: Path, reader: Any) -> Iterator[tuple[int, *tuple[str | None, ...
         yield reader.line_num, *(row[place].strip() or None if place is not None else None for place in places)
 
 
+def _column(number: int, name: str) -> str:
+    """A column of the header as an error names it: without its words where they may be a line of the file."""
+    return name if re.match(KEY, name) else f"column {number} (no column's name)"
+
+
+def _told(value: str | None) -> str:
+    """An unknown value as an error names it; None stands for one that is not repeated."""
+    if value is None:
+        return "a value that is no key, and may be personal, so it is not shown (did columns shift?)"
+    return f"there is no {value!r}" if value else "empty"
+
+
 def _refuse_problems(connection: psycopg.Connection, path: Path, steps: Sequence[Mapping[str, Any]]) -> None:
     latest = (datetime.now(UTC) + timedelta(hours=14)).date()  # where the day begins first
     found = list(
-        queries.import_problems(connection, steps=json.dumps([dict(step) for step in steps]), today=latest, told=TOLD)
+        queries.import_problems(
+            connection, steps=json.dumps([dict(step) for step in steps]), today=latest, told=TOLD, key=KEY
+        )
     )
     if not found:
         return
@@ -154,7 +171,8 @@ def _refuse_problems(connection: psycopg.Connection, path: Path, steps: Sequence
         "steps": ", ".join(f"{step['campaign']} {step['step']}" for step in steps) or "none",
     }
     sentences = [
-        f"  {lines_named(row['first_lines'], row['lines'])}: {_WORDS[row['kind']].format(value=row['value'], **listed)}"
+        f"  {lines_named(row['first_lines'], row['lines'])}: "
+        f"{_WORDS[row['kind']].format(value=_told(row['value']), **listed)}"
         for row in found[:TOLD]
     ]
     if (more := len(found) - TOLD) > 0:

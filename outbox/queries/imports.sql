@@ -16,8 +16,9 @@ create temporary table import_line (
 -- Who may read raw.contacts looks for people that nobody knows.
 grant select on import_line to winback_dbt;
 
--- name: import_problems(steps, today, told)
--- What is wrong with the file: a problem with the values it has, how many lines have it, and the first of them.
+-- name: import_problems(steps, today, told, key)
+-- What is wrong with the file: a problem with the value it has, how many lines have it, and the first of them.
+-- A value is told only where it looks like a key (empty: ''); anything else may be an address in a column that shifted.
 with known as (
     select name.campaign, name.step
     from jsonb_to_recordset(:steps::jsonb) as name (campaign text, step text)
@@ -29,16 +30,16 @@ with known as (
     from read
     cross join lateral (values
         (1, 'no_contact', null::text, contact_id is null),
-        (2, 'unknown_campaign', coalesce(campaign, ''),
+        (2, 'unknown_campaign', case when campaign is null then '' when campaign ~ :key then campaign end,
             not exists (select from known where known.campaign = read.campaign)),
-        (3, 'unknown_step', concat_ws(' ', campaign, coalesce(step, '')),
+        (3, 'unknown_step', case when step is null then '' when step ~ :key then step end,
             exists (select from known where known.campaign = read.campaign)
             and not exists (select from known where known.campaign = read.campaign and known.step = read.step)),
         (4, 'bad_sent_on', null, sent_day is null),
         (5, 'future', null, sent_day > :today::date),
         (6, 'bad_episode_on', null, episode_on is not null and episode_day is null),
         (7, 'episode_after', null, episode_day > sent_day),
-        (8, 'unknown_channel', channel, channel is not null and channel not in ('email', 'sms', 'webpush'))
+        (8, 'unknown_channel', case when channel ~ :key then channel end, channel is not null and channel not in ('email', 'sms', 'webpush'))
     ) as found (rank, kind, value, holds)
     where found.holds
 )

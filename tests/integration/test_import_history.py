@@ -14,7 +14,7 @@ from cli.main import register
 from outbox import imports
 from outbox.imports import Imported
 from tests.integration.dbt_days import at, begin, build, contact, database, decisions, order
-from tests.integration.handoff_stub import DAY, Shop
+from tests.integration.handoff_stub import DAY, Shop, campaign
 from tests.integration.outbound import Outbound
 from warehouse.connect import Role, connect
 from warehouse.errors import WinbackError
@@ -88,15 +88,42 @@ def test_every_kind_of_mistake_is_told_with_its_lines_and_nothing_is_imported(sh
     told = str(refused.value)
     assert "Nothing was imported" in told
     assert "line 3: contact_id is empty" in told
-    assert "line 4: there is no campaign 'winbak'; there are winback" in told
-    assert "line 5: there is no step 'winback day31'; there are winback day30, winback day60" in told
+    assert "line 4: campaign: there is no 'winbak'; there are winback" in told
+    assert "line 5: step: there is no 'day31'; there are winback day30, winback day60" in told
     assert "lines 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 and 1 more: sent_on is no day such as 2026-03-31" in told
     assert "line 17: sent_on lies in the future" in told
-    assert "line 18: 'fax' is no channel" in told
+    assert "line 18: channel: there is no 'fax'; there are email, sms and webpush" in told
     assert "line 19: episode_on lies after sent_on" in told
     assert "line 20: episode_on is no day" in told
     assert "line 2:" not in told
     assert shop.rows(MARKED) == []
+
+
+def test_a_file_whose_columns_shifted_puts_no_address_into_an_error(shop: Shop, tmp_path: Path) -> None:
+    with pytest.raises(WinbackError) as refused:
+        read(
+            tmp_path,
+            "a,ann@shop.example,winback,day30,email,",
+            "a,winback,bob@shop.example,2017-09-30,,",
+            "a,winback,+12125550142,2017-09-30,,",
+            "a,winback,day30,2017-09-30,Cy Lee,",
+            "a,winback,,2017-09-30,,",
+            header="contact_id,campaign,step,sent_on,channel,episode_on",
+        )
+    told = str(refused.value)
+    assert not any(word in told for word in ("ann@", "bob@", "1212", "Lee"))
+    assert "line 2: campaign: a value that is no key" in told
+    assert "lines 3 and 4: step: a value that is no key" in told
+    assert "line 5: channel: a value that is no key" in told
+    assert "line 6: step: empty; there are" in told
+
+
+def test_a_first_line_that_is_no_header_is_not_repeated(shop: Shop, tmp_path: Path) -> None:
+    with pytest.raises(WinbackError) as refused:
+        read(tmp_path, "b,winback,day30,2017-09-30", header="ann@shop.example,winback,Ann Lee,2017-09-30")
+    assert "found column 1 (no column's name), winback, column 3" in str(refused.value)
+    assert "ann@" not in str(refused.value)
+    assert "Ann Lee" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +179,17 @@ def test_a_planned_message_is_stopped_at_the_claim_when_its_history_is_read_afte
         (had, "skipped", "already_messaged"),
         (other, "accepted", None),
     ]
+
+
+def test_a_step_that_was_renamed_since_the_file_was_read_is_still_the_one_they_had(shop: Shop, tmp_path: Path) -> None:
+    had = shop.contact()
+    shop.define(campaign(steps=[{"key": "day61", "renamed_from": "day60"}, {"key": "day30"}]))
+    shop.planned(had, step="day61", step_days=60)
+    read(tmp_path, f"{had},winback,two_months,{DAY - timedelta(days=1)}")
+    outbound = Outbound()
+    outbound.simulate()
+    assert outbound.sent == []
+    assert shop.rows("select state, reason from outbox.message") == [("skipped", "already_messaged")]
 
 
 @pytest.mark.parametrize("change", ["delete from", "truncate", "update"])
