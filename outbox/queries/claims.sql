@@ -83,14 +83,21 @@ stop as materialized (
         and (s.happened_at is null or s.happened_at <= :clock::timestamptz)
         and (s.ends_at is null or s.ends_at > :clock::timestamptz)
     union all
-    -- Another tool had sent it, and its history was read after this message was planned.
+    -- Another tool had sent it, and its history was read after this message was planned; the stops look at the person's other
+    -- contacts, this at the contact itself, though raw.contacts may have lost it. A renamed step is still the step they had.
     select m.id, null, 'already_messaged'
     from outbox.message m
     where m.id = any(:ids::uuid[]) and exists (
         select from outbox.imported_send i
-        where i.contact_id = m.contact_id and i.campaign = m.campaign and i.step = m.step
+        where i.contact_id = m.contact_id and i.campaign = m.campaign
             and i.episode_on < m.episode_on + m.step_days
             and i.episode_on + i.step_days > m.episode_on
+            and (i.step = m.step or i.step = (
+                select listed.step ->> 'renamed_from'
+                from outbox.definition d
+                cross join lateral jsonb_array_elements(d.body -> 'steps') as listed (step)
+                where d.hash = m.definition_hash and listed.step ->> 'key' = m.step
+            ))
     )
     union all
     -- Who was forgotten since: what filled the message is gone, whatever address they have now.

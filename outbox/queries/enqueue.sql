@@ -75,6 +75,8 @@ where d.run_id = :run_id;
 -- Messages, the grants that belong to them, and coupon_assigned, in one statement: a grant exists only with the message it is for.
 -- A replayed or slightly shifted episode finds its message there, or the mark of what another tool sent, and asks for nothing; the keys refuse everything else, loudly: on conflict
 -- do nothing would lose people in silence, and looks into every index before it writes. The lock lets nobody freeze in between.
+-- What another tool sent to the person's other contacts, or under a step's former key, the decision saw; a file read since stops the
+-- message at the claim, which gives its code back.
 -- A message, its grant and its event have one id; what a message does not hold is read from the requests again, by their key.
 with planned as (
     insert into outbox.message (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg
@@ -29,6 +31,10 @@ from warehouse.connect import Role, connect
 pytestmark = pytest.mark.slow
 
 HAWAII = "Pacific/Honolulu"
+STOPPED = """
+select s.channel, s.reason from handoff.send_stops s join outbox.message m on m.id = s.message_id
+where m.contact_id = %s and s.happened_at is null
+"""
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +232,47 @@ def test_a_purchase_by_any_contact_of_the_person_stops_the_message_from_then_on(
         order(connection, "o-after", "twin_b", at("2017-10-01", "11:00"))
     assert stops("twin_a") == set()
     assert stops("twin_a", "2017-10-02") == {(None, "purchased_since")}
+
+
+@pytest.mark.parametrize(
+    ("step", "sent_on", "stopped"),
+    [
+        ("day30", "2017-09-30", {(None, "already_messaged")}),
+        ("day30", "2017-08-01", set()),
+        ("day60", "2017-09-30", set()),
+    ],
+)
+def test_history_of_a_contact_with_the_same_phone_read_after_the_build_stops_the_message(
+    handoff: dict[str, Any], step: str, sent_on: str, stopped: set[tuple[str | None, str]]
+) -> None:
+    with connect(Role.OWNER) as connection:
+        insert(
+            connection, "outbox.imported_send", contact_id="same_phone", campaign="winback", step=step, step_days=30,
+            episode_on=date.fromisoformat(sent_on) - timedelta(days=30), sent_on=sent_on, source="history.csv",
+        )  # fmt: skip
+        with_history = connection.execute(STOPPED, ["twin_a"]).fetchall()
+        connection.rollback()
+    assert set(with_history) == stopped
+
+
+def test_history_under_a_steps_former_key_stops_the_person_too(handoff: dict[str, Any]) -> None:
+    body = dbt_definition.winback(send_at="08:00")
+    body["steps"] = [{**step, "renamed_from": "a_month"} if step["key"] == "day30" else step for step in body["steps"]]
+    with connect(Role.OWNER) as connection:
+        connection.execute(
+            "alter table outbox.definition disable trigger user; alter table outbox.message disable trigger user"
+        )
+        connection.execute(
+            "insert into outbox.definition (hash, kind, body) values ('renamed', 'campaign', %s)", [json.dumps(body)]
+        )
+        connection.execute("update outbox.message set definition_hash = 'renamed' where contact_id = 'twin_a'")
+        insert(
+            connection, "outbox.imported_send", contact_id="same_phone", campaign="winback", step="a_month",
+            step_days=30, episode_on="2017-08-31", sent_on="2017-09-30", source="history.csv",
+        )  # fmt: skip
+        with_history = connection.execute(STOPPED, ["twin_a"]).fetchall()
+        connection.rollback()
+    assert with_history == [(None, "already_messaged")]
 
 
 def test_consent_taken_back_stops_the_message(handoff: dict[str, Any]) -> None:

@@ -14,20 +14,23 @@ from (
         messages.id as message_id,
         messages.contact_id,
         messages.channels,
-        steps.requires,
+        messages.campaign,
+        messages.episode_on,
+        messages.step_days,
+        -- A renamed step is still the step that people already had.
+        array_remove(array[messages.step, steps.body ->> 'renamed_from'], null) as step_keys,
+        coalesce(steps.body -> 'requires', '[]'::jsonb) as requires,
         definitions.body -> 'cancelled_by' as cancelled_by,
         {{ day_start('messages.episode_on + 1', "(definitions.body ->> 'timezone')") }} as episode_ended_at
     from {{ source('outbox', 'message') }} as messages
     inner join {{ source('outbox', 'definition') }} as definitions on definitions.hash = messages.definition_hash
     cross join lateral (
-        select coalesce(
+        select
             (
-                select listed.step -> 'requires'
+                select listed.step
                 from jsonb_array_elements(definitions.body -> 'steps') as listed (step)
                 where listed.step ->> 'key' = messages.step
-            ),
-            '[]'::jsonb
-        ) as requires
+            ) as body
         offset 0
     ) as steps
     where messages.state = 'planned'
@@ -105,6 +108,23 @@ cross join lateral (
             offset 0
         ) as first
         where planned.cancelled_by ? 'activity'
+    ),
+
+    -- What another tool sent to any contact of the person, as the decision counts it: the file may have been read since.
+    imported as (
+        select history.sent_on
+        from members
+        cross join lateral (
+            select sends.sent_on
+            from {{ source('outbox', 'imported_send') }} as sends
+            where
+                sends.contact_id = members.member_contact_id
+                and sends.campaign = planned.campaign
+                and sends.step = any(planned.step_keys)
+                and sends.episode_on < planned.episode_on + planned.step_days
+                and sends.episode_on + sends.step_days > planned.episode_on
+            offset 0
+        ) as history
     ),
 
     addresses as materialized (
@@ -247,6 +267,13 @@ cross join lateral (
     where
         planned.cancelled_by ? 'activity'
         and coalesce(purchased.happened_at, active.happened_at) is not null
+    union all
+    select
+        null as channel,
+        'already_messaged' as reason,
+        null as happened_at,
+        null as ends_at
+    where exists (select 1 from imported)
     union all
     -- Who opts out of e-mail takes back the consent that a step requires, whichever channel it would use.
     select
