@@ -171,8 +171,8 @@ class HttpProvider(Provider):
             return
         refused = None if bad is None else message(bad, self.channel).message_id
         replies = {
-            "throttles": Reply(429, {"Retry-After": "7"}, b'{"code": 20429, "errors": []}'),
-            "is_busy": Reply(503, {"Retry-After": "7"}, b"<html>busy</html>"),
+            "throttles": Reply(429, {"Retry-After": "70"}, b'{"code": 20429, "errors": []}'),
+            "is_busy": Reply(503, {"Retry-After": "70"}, b"<html>busy</html>"),
             "fails": Reply(500, {}, b"<html>oops</html>"),
             "hangs": Reply(trouble="hang"),
             "resets": Reply(trouble="reset"),
@@ -275,8 +275,8 @@ class Memory(Provider):
     def behaves(self, how: str, *, bad: int | None = None) -> None:
         refused = None if bad is None else message(bad, EMAIL).message_id
         errors: dict[str, Exception] = {
-            "throttles": NotSent("slow down", timedelta(seconds=7), code="http_429"),
-            "is_busy": OutcomeUnknown("busy", timedelta(seconds=7), code="http_503"),
+            "throttles": NotSent("slow down", timedelta(seconds=70), code="http_429"),
+            "is_busy": OutcomeUnknown("busy", timedelta(seconds=70), code="http_503"),
             "is_down": NotSent("nobody there", code="unreachable"),
             "refuses_us": Misconfigured("wrong key"),
         }
