@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
         """Erase a person: what Winback holds of them goes, their addresses stay suppressed by hash, an audit is kept.
 
         The right to erasure (GDPR, article 17). Ids and days stay in the ledger, so that every count still adds up. It
-        says what is left to delete in your own tables. It may be run again.
+        says what is left to delete in your own tables. It may be run again. While a run is being decided it refuses.
         """
         from outbox import erasures
         from outbox.runs import business_now
@@ -74,7 +74,6 @@ def register(app: typer.Typer) -> None:
             typer.confirm(f"Erase {_listed(contacts)}? It cannot be undone", abort=True)
         with ledger() as desk, connect(Role.DBT, autocommit=True) as builder:
             done = erasures.forget(desk, contacts, by=by.strip(), at=business_now(desk))
-            running = erasures.open_run(desk)
             blanked = erasures.blank_built(builder, contacts)
         for each in done:
             _say(each)
@@ -88,8 +87,6 @@ def register(app: typer.Typer) -> None:
                 f"{_listed(known.others)} {share} an address or a phone with it and {was} not erased; what "
                 "they share is suppressed. --person forgets them, too."
             )
-        if running:
-            typer.echo(f"Run {running} is being decided and may have read them before: run this again when it is over.")
         typer.echo(_left_to_do(contacts))
         context.result({"forgotten": contacts, "counts": {each.contact_id: dict(each.counts) for each in done}})
 

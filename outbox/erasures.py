@@ -12,7 +12,7 @@ an opt-out is worth anything: whoever has an address can ask about it, and nobod
 from __future__ import annotations
 
 import json
-import uuid
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,21 +39,52 @@ def forget(connection: psycopg.Connection, contact_ids: Sequence[str], *, by: st
     """Erases what Winback holds of these contacts, suppresses their addresses for good and writes the audit; commits.
 
     All of them or none. May be repeated: what has come since is erased, and the request is on record again. `by` names
-    who did it, in audit and suppressions; `at` is in the ledger's clock. Raises `WinbackError` for a contact that
-    nobody knows. No freezing of messages runs beside it: what is planned later was decided later.
+    who did it, in audit and suppressions; `at` is in the ledger's clock.
+
+    Raises `WinbackError` for a contact that nobody knows, and while a run is being decided: it may have read them, and
+    would freeze that afterwards. A run whose lease is over is given up instead. No freezing of messages runs beside
+    it, but for the reading of webhooks, which takes long.
     """
     with connection.transaction():
-        queries.take_grant_lock(connection, lock=GRANT_LOCK)
         for contact_id in contact_ids:
             if not queries.is_on_record(connection, contact_id=contact_id):
                 raise WinbackError(
                     f"No contact {contact_id!r} is known to this warehouse: neither raw.contacts nor the ledger has "
                     "it. Expected: a contact_id, not an address. Nothing was erased."
                 )
-        return [_forget(connection, contact_id, by, at) for contact_id in contact_ids]
+    with connection.transaction():
+        _end_open_run(connection)
+    with connection.transaction():
+        calls = {contact_id: _blank_calls(connection, contact_id, by, at) for contact_id in contact_ids}
+        queries.take_grant_lock(connection, lock=GRANT_LOCK)
+        _end_open_run(connection)
+        return [_forget(connection, contact_id, calls[contact_id], by, at) for contact_id in contact_ids]
 
 
-def _forget(connection: psycopg.Connection, contact_id: str, by: str, at: datetime) -> Forgotten:
+def _end_open_run(connection: psycopg.Connection) -> None:
+    """Refuses while a run is alive; one whose lease is over is abandoned, as the next run would: nobody may enqueue it
+    any more."""
+    run = queries.open_run_of_anyone(connection)
+    if run is None:
+        return
+    if run["is_alive"]:
+        days = ", ".join(f"{day}" for day in run["days"] or [])
+        raise WinbackError(
+            f"Run {run['run_id']} ({days}, held by {run['holder']!r}) is {run['state']} and not enqueued yet: it may "
+            "have read whom you want to forget, and would keep that. Wait until it is enqueued or has failed, or for "
+            f"its lease to end ({math.ceil(run['seconds_left'] / 60)} minutes from now if nobody goes on with it), "
+            "then run this again. Nothing was erased."
+        )
+    queries.close_run(connection, run_id=run["run_id"], state="abandoned", detail="its lease ran out")
+
+
+def _blank_calls(connection: psycopg.Connection, contact_id: str, by: str, at: datetime) -> int:
+    hashes = [address_hash for _, address_hash in _addresses(connection, contact_id)]
+    return int(queries.erase_calls(connection, contact_id=contact_id, asked_by=by, at=at, hashes=hashes))
+
+
+def _addresses(connection: psycopg.Connection, contact_id: str) -> list[tuple[str, bytes]]:
+    """(channel, keyed hash) of every address that the contact has or had."""
     known = list(queries.known_hashes(connection, contact_id=contact_id))
     history = queries.history_of_consents(connection)
     if history["is_there"] and not history["is_readable"]:
@@ -63,18 +94,26 @@ def _forget(connection: psycopg.Connection, contact_id: str, by: str, at: dateti
         )
     if history["is_there"]:
         known += queries.past_hashes(connection, contact_id=contact_id)
-    addresses = sorted({(row["channel"], bytes(row["address_hash"])) for row in known})
-    hashes = [address_hash for _, address_hash in addresses]
+    return sorted({(row["channel"], bytes(row["address_hash"])) for row in known})
+
+
+def _forget(connection: psycopg.Connection, contact_id: str, calls: int, by: str, at: datetime) -> Forgotten:
+    addresses = _addresses(connection, contact_id)  # again: a claim may have sent to another one meanwhile
     skipped = [row["id"] for row in queries.skip_planned(connection, contact_id=contact_id, at=at)]
     done = {
         "skipped_messages": len(skipped),
         "released_codes": queries.release_grants(connection, ids=skipped, clock=at),
         "suppressed_addresses": queries.suppress_for_good(
-            connection, channels=[channel for channel, _ in addresses], hashes=hashes, source=by, at=at
+            connection,
+            channels=[channel for channel, _ in addresses],
+            hashes=[address_hash for _, address_hash in addresses],
+            source=by,
+            at=at,
         ),
         "removed_tags": queries.take_off_tags(connection, contact_id=contact_id, at=at),
+        "webhook_calls": calls,
     }
-    counts = queries.erase(connection, contact_id=contact_id, asked_by=by, at=at, hashes=hashes, done=json.dumps(done))
+    counts = queries.erase(connection, contact_id=contact_id, done=json.dumps(done))
     return Forgotten(contact_id, counts, queries.may_have_left(connection, contact_id=contact_id))
 
 
@@ -91,9 +130,3 @@ def blank_built(connection: psycopg.Connection, contact_ids: Sequence[str]) -> i
             queries.blank_built_decisions(connection, contact_ids=ids)
             + queries.blank_built_requests(connection, contact_ids=ids)
         )
-
-
-def open_run(connection: psycopg.Connection) -> uuid.UUID | None:
-    """The run that is being decided just now: it may have read somebody before they were forgotten."""
-    found: uuid.UUID | None = queries.open_run_id(connection)
-    return found

@@ -67,9 +67,9 @@ select count(*) from added;
 update outbox.contact_tag set removed_at = greatest(:at::timestamptz, added_at)
 where contact_id = :contact_id and removed_at is null;
 
--- name: erase(contact_id, asked_by, at, hashes, done)$
--- Through the one door (0011_erasure.sql). Where webhooks may name the contact is looked up here, not brought here.
-select outbox.erase(
+-- name: erase_calls(contact_id, asked_by, at, hashes)$
+-- Opens the one door (0011_erasure.sql) and blanks the webhooks. The addresses that they may name are looked up here, not brought here.
+select outbox.erase_calls(
     :contact_id, :asked_by, :at::timestamptz,
     array(
         select known.address
@@ -77,23 +77,23 @@ select outbox.erase(
         cross join lateral (values (r.email), (r.phone)) as known (address)
         where r.contact_id = :contact_id and known.address is not null
     ),
-    :hashes::bytea[], :done::jsonb
+    :hashes::bytea[]
 );
+
+-- name: erase(contact_id, done)$
+-- Through the open door, and closes it.
+select outbox.erase(:contact_id, :done::jsonb);
 
 -- name: may_have_left(contact_id)$
 -- Messages of the contact that a provider may have: nothing calls them back.
 select count(*) from outbox.message where contact_id = :contact_id and state in ('sending', 'in_doubt');
-
--- name: open_run_id()$
--- The run between build and enqueue, which may have read the contact before.
-select run_id from outbox.run where state in ('building', 'built', 'validated');
 
 -- name: is_built()$
 -- Whether dbt has built what blank_built writes to.
 select to_regclass('cohorts.fct_decisions') is not null and to_regclass('handoff.send_requests') is not null;
 
 -- name: blank_built_decisions(contact_ids)!
--- dbt's copy of archived decisions, as winback_dbt. A run that is still open keeps its own: the gate has judged them as they are.
+-- dbt's copy of archived decisions, as winback_dbt. A run that was opened since keeps its own: the gate judges them as they are.
 update cohorts.fct_decisions d set seen = '{}'
 from outbox.run r
 where r.run_id = d.run_id and r.state not in ('building', 'built', 'validated')

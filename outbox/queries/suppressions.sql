@@ -39,9 +39,9 @@ select count(distinct (s.channel, s.address_hash))
 from outbox.suppression s
 where s.channel in ('email', 'sms') and s.lifted_at is null
     and s.suppressed_at <= :at::timestamptz and (s.until is null or s.until > :at::timestamptz)
-    and s.address_hash not in (
-        select known.address_hash
+    and not exists (
+        select
         from handoff.recipients r
-        cross join lateral (values (r.email_hash), (r.phone_hash)) as known (address_hash)
-        where known.address_hash is not null
+        cross join lateral (values ('email', r.email_hash), ('sms', r.phone_hash)) as known (channel, address_hash)
+        where known.channel = s.channel and known.address_hash = s.address_hash
     );

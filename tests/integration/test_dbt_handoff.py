@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -153,9 +154,20 @@ def test_other_systems_leave_every_contact_of_the_person_alone_while_a_message_i
 ) -> None:
     request = handoff["requests"]["twin_a", "day30"]
     flights = rows("select contact_id, channel, state, since, until from handoff.in_flight where step = 'day30'")
-    ahead = ("email", "planned", request["not_before"], request["not_after"])
+    ahead = ("email", "planned", at("2017-10-01", "05:00"), request["not_after"])
     assert {row[0] for row in flights if row[1:] == ahead} >= {"twin_a", "same_phone", "same_mail", "over_the_second"}
     assert not {row[0] for row in flights} & {"texted", "nobodys_twin"}
+
+
+def test_a_system_that_asks_between_the_decision_and_our_send_hour_learns_whom_we_write_to(
+    handoff: dict[str, Any],
+) -> None:
+    documented = "select distinct contact_id from handoff.in_flight where since <= now() and until > now()"
+    assert documented in Path("docs/OPERATIONS.md").read_text()
+    four, six = at("2017-10-01", "04:00"), at("2017-10-01", "06:00")
+    assert rows(documented.replace("now()", "%s"), four, four) == []
+    after = rows(documented.replace("now()", "%s"), six, six)
+    assert {contact_id for (contact_id,) in after} >= {"here", "far", "nowhere", "texted", "mailed", "twin_a"}
 
 
 def test_other_systems_leave_who_was_written_to_alone_until_the_end_of_their_own_day(handoff: dict[str, Any]) -> None:
@@ -181,6 +193,7 @@ def test_the_stop_list_for_other_systems_names_contacts_and_no_address(handoff: 
             ("email", "HERE@example.com", "complained", None),
             ("sms", "+12125550150", "stopped", None),
             ("email", "far@example.com", "unsubscribed", ended),
+            ("email", "twins@example.com", "undeliverable", None),
         ):
             connection.execute(
                 "insert into outbox.suppression (channel, address_hash, reason, source, suppressed_at, lifted_at)"
@@ -191,7 +204,8 @@ def test_the_stop_list_for_other_systems_names_contacts_and_no_address(handoff: 
             "insert into events.preference (event_key, message_id, channel, kind, source, occurred_at, received_at)"
             " select key, id, 'webpush', kind, 'preference_page', said::timestamptz, said::timestamptz"
             " from outbox.message cross join (values ('n1', 'unsubscribed', '2017-09-01', 'here'),"
-            " ('n2', 'resubscribed', '2017-09-02', 'here'), ('n3', 'unsubscribed', '2017-09-03', 'texted'))"
+            " ('n2', 'resubscribed', '2017-09-02', 'here'), ('n3', 'unsubscribed', '2017-09-03', 'texted'),"
+            " ('n4', 'unsubscribed', '2017-09-03', 'twin_a'))"
             " as wish (key, kind, said, whose) where contact_id = whose"
         )
         connection.execute("set local role winback_analyst")
@@ -201,9 +215,17 @@ def test_the_stop_list_for_other_systems_names_contacts_and_no_address(handoff: 
         connection.rollback()
     assert listed == [
         ("here", "email", "complained", None),
+        ("over_the_second", "sms", "stopped", None),
+        ("over_the_second", "webpush", "unsubscribed", None),
+        ("same_mail", "email", "undeliverable", None),
+        ("same_mail", "sms", "stopped", None),
+        ("same_mail", "webpush", "unsubscribed", None),
         ("same_phone", "sms", "stopped", None),
+        ("same_phone", "webpush", "unsubscribed", None),
         ("texted", "webpush", "unsubscribed", None),
+        ("twin_a", "email", "undeliverable", None),
         ("twin_a", "sms", "stopped", None),
+        ("twin_a", "webpush", "unsubscribed", None),
     ]
 
 

@@ -54,6 +54,13 @@ def test_the_list_says_who_must_not_be_written_to_now(listed: Shop) -> None:
     assert "Ann@" not in said.stderr
 
 
+def test_an_address_of_one_channel_is_not_taken_for_one_of_another(listed: Shop) -> None:
+    listed.insert("outbox.suppression", {"channel": "sms", "reason": "stopped", "source": "test",
+        "suppressed_at": BUILT_AT - timedelta(days=1),
+        "address_hash": listed.value("select outbox.address_hash('email', 'ann@example.com')")})  # fmt: skip
+    assert "1 rows written. 2 more suppressed addresses" in export().stderr
+
+
 def test_a_file_is_its_owners_alone_and_what_is_said_of_it_names_nobody(listed: Shop, tmp_path: Path) -> None:
     file = tmp_path / "out.csv"
     said = export("--file", str(file))

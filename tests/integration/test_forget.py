@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from cli.main import register
 from outbox import erasures, outcomes
-from outbox.sql import ledger
+from outbox.sql import ledger, queries
 from tests.integration.handoff_stub import DAY, SEND_AT, Shop
 from tests.integration.outbound import ACCEPT, UNKNOWN, Outbound, claim_due
 from warehouse.connect import Role, connect
@@ -30,6 +30,9 @@ EVERYTHING = (
     " || coalesce((select string_agg(c::text || encode(c.body, 'escape'), '') from events.webhook_call c), '')"
     " || (select json_agg(s) from outbox.suppression s)::text"
 )
+
+OPENED = "select outbox.erase_calls('{}', 'me', now(), '{{}}', '{{}}')"
+CLOSED = "select outbox.erase('{}', '{{}}')"
 
 
 def forget(*contacts: str) -> list[erasures.Forgotten]:
@@ -150,6 +153,83 @@ def test_webhooks_that_name_them_lose_their_bodies_and_others_keep_theirs(shop: 
     assert (kept[replayed], kept[texted], kept[others]) == (False, False, True)
 
 
+NAMES_ANN = {
+    "in a form": "from=Bob%3Cann.secret%40example.com%3E&x=1",
+    "after a blank in a form": "text=From+Ann.Secret%40example.com",
+    "after a line break in JSON": '{"text": "\\nann.secret@example.com."}',
+    "after an escape in JSON": '{"text": "\\u003cann.secret@example.com\\u003e"}',
+    "as a phone": '{"to": "+12125559999"}',
+}
+NAMES_SOMEBODY_ELSE = {
+    "a longer name": '{"email": "joann.secret@example.com"}',
+    "another tag": '{"email": "jo+ann.secret@example.com"}',
+    "another tag in a form": "email=jo%2Bann.secret%40example.com",
+    "a longer domain": '{"email": "ann.secret@example.com.au"}',
+    "a longer phone": "From=%2B121255599991",
+}
+
+
+@pytest.mark.parametrize("body", NAMES_ANN.values(), ids=NAMES_ANN)
+def test_an_address_is_found_however_a_webhook_writes_it(shop: Shop, ann: str, body: str) -> None:
+    call = called(shop, body)
+    forget(ann)
+    assert shop.value("select body from events.webhook_call where call_id = %s", call) == b""
+
+
+@pytest.mark.parametrize("body", NAMES_SOMEBODY_ELSE.values(), ids=NAMES_SOMEBODY_ELSE)
+def test_an_address_that_contains_theirs_is_somebody_elses(shop: Shop, ann: str, body: str) -> None:
+    call = called(shop, body)
+    forget(ann)
+    assert shop.value("select body from events.webhook_call where call_id = %s", call) == body.encode()
+
+
+@pytest.mark.parametrize(("channel", "kept"), [("email", True), ("sms", False)])
+def test_the_providers_id_of_a_text_is_theirs_that_of_a_request_with_e_mails_is_everybodys(
+    shop: Shop,
+    ann: str,
+    channel: str,
+    kept: bool,
+) -> None:
+    shared = "XMessageIdOfAHundred"
+    with shop.owner.transaction():
+        shop.owner.execute("set local session_replication_role = replica")
+        shop.owner.execute("update outbox.attempt set provider_message_id = %s, channel = %s", [shared, channel])
+    call = called(shop, f'[{{"email": "bob@example.com", "sg_message_id": "{shared}.recvd-1"}}]')
+    forget(ann)
+    assert (shop.value("select body from events.webhook_call where call_id = %s", call) != b"") is kept
+
+
+def test_webhooks_are_read_before_the_freezing_lock_is_taken(
+    shop: Shop, ann: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locks: list[int] = []
+    erase_calls = queries.erase_calls
+
+    def watched(connection: psycopg.Connection, **values: Any) -> Any:
+        locks.append(shop.value("select count(*) from pg_locks where locktype = 'advisory' and granted"))
+        return erase_calls(connection, **values)
+
+    monkeypatch.setattr(queries, "erase_calls", watched)
+    forget(ann)
+    assert locks == [0]
+
+
+def test_nobody_is_forgotten_while_a_run_may_have_read_them(shop: Shop, ann: str) -> None:
+    before = shop.value(EVERYTHING)
+    run_id = shop.open_run(DAY + timedelta(days=2), clock=AFTER, holder="the day after")
+    with pytest.raises(WinbackError, match=rf"Run {run_id} .*'the day after'.*Wait until.*Nothing was erased"):
+        forget(ann)
+    assert shop.value(EVERYTHING) == before
+    assert shop.value("select state from outbox.run where run_id = %s", run_id) == "building"
+
+
+def test_a_run_whose_lease_is_over_is_given_up_and_cannot_freeze_them_afterwards(shop: Shop, ann: str) -> None:
+    run_id = shop.open_run(DAY + timedelta(days=2), clock=AFTER, holder="the day after")
+    shop.owner.execute("update outbox.run set lease_until = clock_timestamp() where run_id = %s", [run_id])
+    forget(ann)
+    assert shop.value("select state from outbox.run where run_id = %s", run_id) == "abandoned"
+
+
 def test_forgetting_twice_changes_nothing_more_and_is_on_record(shop: Shop, ann: str) -> None:
     forget(ann)
     before = shop.rows("select state, merge_fields, closed_at from outbox.message order by id")
@@ -174,7 +254,20 @@ def test_others_are_left_as_they_are_and_an_unknown_one_forgets_nobody(shop: Sho
 @pytest.mark.parametrize("role", [Role.DBT, Role.ANALYST, Role.WEBHOOK])
 def test_no_other_role_may_open_the_door(shop: Shop, ann: str, role: Role) -> None:
     with connect(role) as connection, pytest.raises(errors.InsufficientPrivilege):
-        connection.execute("select outbox.erase('ann', 'me', now(), '{}', '{}', '{}')")
+        connection.execute(OPENED.format("ann"))
+
+
+@pytest.mark.parametrize("role", [Role.DBT, Role.ANALYST, Role.WEBHOOK])
+def test_no_other_role_may_go_through_it(shop: Shop, ann: str, role: Role) -> None:
+    with connect(role) as connection, pytest.raises(errors.InsufficientPrivilege):
+        connection.execute(CLOSED.format("ann"))
+
+
+def test_nothing_is_erased_through_a_door_that_was_not_opened_in_this_transaction(shop: Shop, ann: str) -> None:
+    with connect(Role.SENDER, autocommit=True) as connection:
+        connection.execute(OPENED.format("ann"))
+        with pytest.raises(errors.ObjectNotInPrerequisiteState):
+            connection.execute(CLOSED.format("ann"))
 
 
 def test_the_sender_cannot_go_around_the_door(shop: Shop, ann: str) -> None:
@@ -203,9 +296,12 @@ CLOSED_DOOR = [
 @pytest.mark.parametrize("statement", CLOSED_DOOR)
 def test_the_door_is_closed_to_the_owner_outside_it_and_after_it(shop: Shop, ann: str, statement: str) -> None:
     shop.planned(shop.contact("bob"))
-    shop.owner.execute("select outbox.erase('bob', 'me', now(), '{}', '{}', '{}')")
+    with shop.owner.transaction():
+        shop.owner.execute(OPENED.format("bob"))
+        shop.owner.execute(CLOSED.format("bob"))
     with pytest.raises(errors.RestrictViolation), shop.owner.transaction():
-        shop.owner.execute("select outbox.erase('bob', 'me', now(), '{}', '{}', '{}')")
+        shop.owner.execute(OPENED.format("bob"))
+        shop.owner.execute(CLOSED.format("bob"))
         shop.owner.execute(statement)
 
 
@@ -230,7 +326,7 @@ def test_through_the_open_door_nothing_else_can_change(shop: Shop, ann: str, sta
 
 def test_a_short_address_finds_nobody_elses_webhooks(shop: Shop, ann: str) -> None:
     with pytest.raises(psycopg.errors.InvalidParameterValue), connect(Role.SENDER) as connection:
-        connection.execute("select outbox.erase('ann', 'me', now(), '{a}', '{}', '{}')")
+        connection.execute("select outbox.erase_calls('ann', 'me', now(), '{a}', '{}')")
 
 
 def test_the_verb_asks_first(shop: Shop, ann: str) -> None:

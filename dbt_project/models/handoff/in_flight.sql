@@ -1,7 +1,8 @@
 {{ config(materialized='live_view') }}
 
--- Whom other systems should leave alone: what is about to leave, what may have left, and what arrived on the same day of the contact's own
--- calendar (the caps allow one a day). Each under every contact of the person. No CTE and no clock: see recipients; whoever reads it says when.
+-- Whom other systems should leave alone: what is about to leave, from the decision on (whoever else mails before our send hour asks then), what
+-- may have left, and what arrived on the same day of the contact's own calendar (the caps allow one a day). Each under every contact of the
+-- person. No CTE and no clock: see recipients; whoever reads it says when.
 select
     members.member_contact_id as contact_id,
     flights.campaign,
@@ -17,7 +18,7 @@ from (
         messages.step,
         messages.channels[messages.channel_no] as channel,
         messages.state,
-        messages.not_before as since,
+        messages.planned_at as since,
         messages.not_after as until
     from {{ source('outbox', 'message') }} as messages
     where messages.state = 'planned'
@@ -28,7 +29,7 @@ from (
         messages.step,
         messages.channels[messages.channel_no] as channel,
         messages.state,
-        messages.not_before as since,
+        messages.planned_at as since,
         messages.not_after as until
     from {{ source('outbox', 'message') }} as messages
     where messages.state in ('sending', 'in_doubt')
