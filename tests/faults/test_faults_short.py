@@ -14,6 +14,10 @@ pytestmark = pytest.mark.slow
 
 NAMES = [experiment.name for experiment in EXPERIMENTS if experiment.seeds[True]]
 
+AT_RANDOM = "at-random"
+"""Its kills fall where they fall: so few of them may miss the control's calls. The full run asks it for duplicates, and
+the last test here asks all controls together."""
+
 
 @pytest.fixture(scope="module")
 def played(postgres: str) -> Iterator[dict[str, Result]]:
@@ -28,7 +32,10 @@ def played(postgres: str) -> Iterator[dict[str, Result]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_duplicated_lost_or_wrong_when_delivery_breaks(played: dict[str, Result], name: str) -> None:
-    assert played[name].complaints == []
+    complaints = played[name].complaints
+    if name == AT_RANDOM:
+        complaints = [complaint for complaint in complaints if not complaint.startswith("the control shows nothing")]
+    assert complaints == []
 
 
 def test_the_control_sends_twice_under_the_same_faults(played: dict[str, Result]) -> None:
