@@ -14,7 +14,7 @@ from outbox.dispatch import Dispatched, Dispatcher
 from outbox.sql import ledger
 from senders.contract import EMAIL, SMS, WEBPUSH, Message, Outcome, OutcomeKind, Sender
 from senders.memory.send import MemorySender
-from tests.integration.handoff_stub import BUILT_AT, SEND_AT, UNTIL
+from tests.integration.handoff_stub import BUILT_AT, SEND_AT, UNTIL, Shop
 
 Answer = Callable[[Message], Outcome]
 
@@ -100,3 +100,8 @@ def claim_group(group: Group, clock: datetime, *, mode: str = "simulated", size:
     with ledger() as connection:
         rules = Rules.of(runs.definition(connection, group.definition_hash), group.channel)
         return claims.claim(connection, group, rules, clock=clock, mode=mode, shard=shard, worker="test", size=size)
+
+
+def states(shop: Shop) -> dict[str, int]:
+    """Messages by state."""
+    return dict(shop.rows("select state, count(*) from outbox.message group by state"))  # type: ignore[arg-type]

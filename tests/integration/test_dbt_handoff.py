@@ -17,21 +17,18 @@ from tests.integration import dbt_definition
 from tests.integration.dbt_days import (
     NEW_YORK,
     at,
-    begin,
     build,
-    codes,
     contact,
     database,
-    enqueue,
     insert,
     order,
     rows,
 )
+from tests.integration.handoff_day import HAWAII, decided, stops
 from warehouse.connect import Role, connect
 
 pytestmark = pytest.mark.slow
 
-HAWAII = "Pacific/Honolulu"
 STOPPED = """
 select s.channel, s.reason from handoff.send_stops s join outbox.message m on m.id = s.message_id
 where m.contact_id = %s and s.happened_at is null
@@ -43,46 +40,7 @@ def handoff(postgres: str, template_database: str) -> Iterator[dict[str, Any]]:
     """One day, built and enqueued, nothing sent yet. `requests`: (contact, step) -> row of send_requests."""
     with database(postgres, template_database), connect(Role.OWNER) as connection:
         connection.autocommit = True
-        for contact_id, changes in {
-            "here": {},
-            "far": {"timezone": HAWAII},
-            "nowhere": {"timezone": None},
-            "texted": {"phone": "+12125550101", "consent_sms": True, "consent_sms_at": at("2016-01-01")},
-            "mailed": {"phone": "+12125550102"},
-            "twin_a": {"email": "twins@example.com", "phone": "+12125550150"},
-            "same_phone": {"email": "n/a", "phone": " +12125550150 "},
-            "same_mail": {"email": " Twins@Example.com", "phone": "+12125550151"},
-            "over_the_second": {"phone": "+12125550151"},
-            "nobodys_twin": {"email": "n/a", "phone": "not a number"},
-            "nor_this": {"email": None, "phone": "not a number"},
-        }.items():
-            contact(connection, contact_id, **changes)
-        for contact_id, ordered_at in {
-            "here": at("2017-09-01"),
-            "far": at("2017-09-01"),
-            "nowhere": at("2017-08-31"),
-            "texted": at("2017-08-02"),
-            "mailed": at("2017-08-02"),
-            "twin_a": at("2017-09-01"),
-        }.items():
-            order(connection, f"o-{contact_id}", contact_id, ordered_at)
-        codes(connection, "winback_discount10", 2)
-        early = dbt_definition.winback(send_at="08:00")
-        told = {"run": begin(connection, "2017-10-01", definitions=[early])}
-        build()
-        with psycopg.connect(connection.info.dsn, password=connection.info.password) as reader:
-            reader.row_factory = psycopg.rows.dict_row
-            told["requests"] = {
-                (row["contact_id"], row["step"]): row
-                for row in reader.execute("select * from handoff.send_requests").fetchall()
-            }
-        told["linked in the build"], told["linked live"] = (
-            rows(f"select contact_id, member_contact_id from customers.{model}"  # noqa: S608
-                 " where contact_id in (select contact_id from cohorts.int_candidates) order by 1, 2")
-            for model in ("int_person_members", "int_same_person")
-        )  # fmt: skip
-        enqueue(connection, told["run"], accepted=False)
-        yield told
+        yield decided(connection)
 
 
 def test_the_hand_off_and_the_cohorts_say_in_the_database_what_they_are(handoff: dict[str, Any]) -> None:
@@ -227,20 +185,6 @@ def test_the_stop_list_for_other_systems_names_contacts_and_no_address(handoff: 
         ("twin_a", "sms", "stopped", None),
         ("twin_a", "webpush", "unsubscribed", None),
     ]
-
-
-def stops(contact_id: str, until: str = "2017-10-01") -> set[tuple[str | None, str]]:
-    """(channel, reason) of what stops the contact's messages at 10:00 of a day."""
-    return set(
-        rows(
-            "select s.channel, s.reason from handoff.send_stops s join outbox.message m on m.id = s.message_id"
-            " where m.contact_id = %s and (s.happened_at is null or s.happened_at <= %s)"
-            " and (s.ends_at is null or s.ends_at > %s)",
-            contact_id,
-            at(until, "10:00"),
-            at(until, "10:00"),
-        )
-    )
 
 
 def test_nothing_stops_a_message_to_whom_nothing_happened(handoff: dict[str, Any]) -> None:

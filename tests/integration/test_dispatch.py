@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -14,25 +13,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from cli.dispatch import complain
 from outbox import claims, outcomes
 from outbox.dispatch import Dispatcher
-from outbox.lanes import FAILED_BATCHES
 from outbox.outcomes import Told
 from outbox.sql import ledger
-from senders.contract import EMAIL, SMS, TEMPLATE_REFUSED, Message, Outcome, OutcomeKind, Sender, TemplateRefused
+from senders.contract import EMAIL, Outcome, OutcomeKind
 from senders.memory.send import MemorySender
 from tests.integration.handoff_stub import BUILT_AT, SEND_AT, UNTIL, Shop, campaign
-from tests.integration.outbound import ACCEPT, REJECT, UNKNOWN, Outbound, claim_due, together
+from tests.integration.outbound import ACCEPT, REJECT, UNKNOWN, Outbound, claim_due, states, together
 from warehouse import connections
-from warehouse.errors import Misconfigured
 
 POOL = {"promotion": "p", "step": "day60"}
-
-
-def states(shop: Shop) -> dict[str, int]:
-    """Messages by state."""
-    return dict(shop.rows("select state, count(*) from outbox.message group by state"))  # type: ignore[arg-type]
 
 
 def test_a_planned_message_is_sent_once_at_its_hour(shop: Shop) -> None:
@@ -187,137 +178,6 @@ def test_a_batch_never_mixes_templates_and_is_never_larger_than_the_sender_takes
     Dispatcher(lambda *_: sender, connections=2).simulated(BUILT_AT, UNTIL, tell=lambda _: None)
     assert (len(sender.inbox), {len(each) for each in batches}, max(sizes)) == (30, {1}, 4)
     assert len({message.message_id for message in sender.inbox}) == 30
-
-
-def test_a_channel_without_credentials_claims_nothing_and_the_others_are_served(shop: Shop) -> None:
-    shop.planned(channels=["sms"])
-    shop.planned()
-    out = Outbound()
-
-    def factory(channel: str, definition: Mapping[str, Any]) -> Sender:
-        if channel == SMS:
-            raise Misconfigured("no auth token")
-        return out.factory(channel, definition)
-
-    done = Dispatcher(factory).simulated(BUILT_AT, UNTIL, tell=lambda _: None)
-    assert (done.totals, done.misconfigured) == ({"accepted": 1}, {"sms": "no auth token"})
-    assert shop.value("select count(*) from outbox.attempt where channel = 'sms'") == 0
-
-
-def test_credentials_refused_while_sending_leave_everything_planned(shop: Shop) -> None:
-    shop.planned_many(3)
-
-    def refuse(_: Message) -> Outcome:
-        raise Misconfigured("401")
-
-    done = Outbound(email=refuse).simulate()
-    assert done.misconfigured == {"email": "401"}
-    assert states(shop) == {"planned": 3}
-    assert shop.rows("select distinct outcome, error_code from outbox.attempt") == [("not_sent", "misconfigured")]
-    assert Outbound().simulate().totals == {"accepted": 3}
-
-
-def test_a_refused_template_stops_its_own_group_tells_the_team_and_waits_longer_each_time(shop: Shop) -> None:
-    other = "cd" * 32
-    shop.owner.execute(
-        "insert into outbox.template (template_hash, text, subject, html) values (%s, 'x', 'y', 'z')", [other]
-    )
-    refused = shop.planned(template_hash=other)
-    shop.planned_many(2)
-
-    def answer(message: Message) -> Outcome:
-        if message.template.template_hash == other:
-            raise TemplateRefused("your template is wrong")
-        return ACCEPT
-
-    done = Outbound(email=answer).simulate()
-    assert (done.misconfigured, done.refused) == ({}, {"winback email": "your template is wrong"})
-    assert states(shop) == {"planned": 1, "accepted": 2}
-    assert shop.rows("select outcome, error_code from outbox.attempt where message_id = %s", refused) == [
-        ("not_sent", TEMPLATE_REFUSED)
-    ]
-    assert shop.value("select not_before from outbox.message where id = %s", refused) > SEND_AT
-    assert shop.rows("select kind, subject from outbox.notice") == [("template_refused", "winback")]
-    with pytest.raises(Misconfigured, match="winback email: your template is wrong"):
-        complain(done)
-
-
-def test_a_template_that_was_taken_is_not_given_up_for_one_message(shop: Shop) -> None:
-    shop.planned_many(30)
-    seen: list[Message] = []
-
-    def answer(message: Message) -> Outcome:
-        seen.append(message)
-        if len(seen) == 3:
-            raise TemplateRefused("something about this one")
-        return ACCEPT
-
-    done = Outbound(batch_size=1, email=answer).simulate(connections=1)
-    assert (done.refused, states(shop)) == ({}, {"accepted": 30})
-
-
-def test_without_a_public_url_nothing_is_claimed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.planned()
-    monkeypatch.delenv("WINBACK_PUBLIC_URL")
-    assert "unsubscribe" in Outbound().simulate().misconfigured["email"]
-    assert states(shop) == {"planned": 1}
-
-
-def test_a_sender_that_breaks_leaves_its_batch_in_doubt_and_not_the_others(shop: Shop) -> None:
-    shop.planned_many(3)
-
-    class Broken(MemorySender):
-        calls = 0
-
-        def send(self, messages: Any) -> Any:
-            self.calls += 1
-            if self.calls == 1:
-                raise KeyError("a bug")
-            return super().send(messages)
-
-    sender = Broken(batch_size=1)
-    Dispatcher(lambda *_: sender, connections=1).simulated(BUILT_AT, UNTIL, tell=lambda _: None)
-    assert states(shop) == {"in_doubt": 1, "accepted": 2}
-    assert shop.value("select error_code from outbox.attempt where outcome = 'unknown'") == "KeyError"
-
-
-def test_a_sender_that_forgets_a_message_leaves_it_in_doubt(shop: Shop) -> None:
-    shop.planned()
-
-    class Forgetful(MemorySender):
-        def send(self, messages: Any) -> Any:
-            super().send(messages)
-            return {}
-
-    Dispatcher(lambda *_: Forgetful()).simulated(BUILT_AT, UNTIL, tell=lambda _: None)
-    assert shop.rows("select outcome, error_code from outbox.attempt") == [("unknown", "no_outcome")]
-
-
-def test_a_campaign_whose_batches_all_fail_stops_itself_and_tells_the_team(shop: Shop) -> None:
-    shop.planned_many(FAILED_BATCHES + 4)
-    out = Outbound(batch_size=1, email=lambda _: UNKNOWN)
-    done = out.simulate(connections=1)
-    assert done.stopped == {"winback"}
-    # What was claimed together is finished; nothing is claimed after that.
-    assert states(shop) == {"in_doubt": FAILED_BATCHES + 4}
-    assert shop.rows("select kind, subject, state from outbox.notice") == [("campaign_stopped", "winback", "planned")]
-    shop.planned()
-    assert Outbound().simulate().totals == {"accepted": 1}
-
-
-def test_one_failing_campaign_does_not_stop_another(shop: Shop) -> None:
-    shop.define(campaign(), campaign(campaign="reactivation", priority=20))
-    failing, fine = (
-        shop.definition_hash,
-        shop.value("select hash from outbox.definition where body ->> 'priority' = '20'"),
-    )
-    shop.planned_many(45, definition_hash=failing)
-    shop.planned(campaign="reactivation", definition_hash=fine)
-    out = Outbound(batch_size=4, email=lambda message: UNKNOWN if message.campaign == "winback" else ACCEPT)
-    done = out.simulate(connections=1)
-    assert done.stopped == {"winback"}
-    assert done.totals["accepted"] == 1
-    assert states(shop)["planned"] == 25  # the claim of 20 in hand was finished, the next was not begun
 
 
 def test_an_answer_after_the_sweep_still_counts(shop: Shop) -> None:

@@ -2,7 +2,8 @@
 
 -- Whom other systems should leave alone: what is about to leave, from the decision on (whoever else mails before our send hour asks then), what
 -- may have left, and what arrived on the same day of the contact's own calendar (the caps allow one a day). Each under every contact of the
--- person. No CTE and no clock: see recipients; whoever reads it says when.
+-- person. No CTE and no clock: see recipients; whoever reads it says when. What is planned and what is open stand apart, for each has its own
+-- partial index.
 select
     members.member_contact_id as contact_id,
     flights.campaign,
