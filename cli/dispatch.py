@@ -96,8 +96,9 @@ def register(app: typer.Typer) -> None:
 def fold_landed(desk: psycopg.Connection, clock: datetime, *, stopping: Callable[[], bool] = lambda: False) -> None:
     """Folds in the days of `raw.provider_events` in which something has landed since they were read. Commits.
 
-    One process does so for all shards; where another is at it, nothing is read. `clock` is the business time, by which
-    a row from the future is known. `stopping` true ends it; what was not read yet is read by the next dispatch.
+    The shards do so in turn: what the first has read the others find read, and none sends before. `clock` is the
+    business time, by which a row from the future is known. `stopping` true ends it; what was not read yet is read by
+    the next dispatch.
     """
     from cli import raw_contract
     from events import intake
@@ -108,10 +109,9 @@ def fold_landed(desk: psycopg.Connection, clock: datetime, *, stopping: Callable
     def read(day: date) -> None:
         intake.fold_day(desk, day, table=table, stopping=stopping)
 
-    with landed.only_reader(desk) as mine:
+    with landed.in_turn(desk, stopping=stopping) as mine:
         if not mine:
-            log.info("Another dispatch is reading what landed in %s: left to it.", ".".join(table))
-            return
+            log.info("Another dispatch has been reading %s for a while: it is read here, too.", ".".join(table))
         everything, since = landed.is_everything_due(desk), intake.horizon(desk, clock=clock, table=table)
         counts = intake.count_days(desk, since=None if everything else since, table=table)
         changed = landed.read_changed(desk, counts, read, stopping=stopping)

@@ -8,6 +8,7 @@ them, so that an opt-out is met however late it lands.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -17,7 +18,9 @@ import psycopg
 from outbox.sql import queries
 
 LANDED_LOCK = 7_305_005
-"""Advisory lock (session): one process at a time reads what landed."""
+"""Advisory lock (session): the processes of a moment read what landed in turn."""
+PATIENCE = timedelta(minutes=1)
+"""How long one waits for another that reads. It may be stopped and hold the lock for ever: then both read."""
 WATERMARK = "landed"
 """When every day was counted last."""
 EVERYTHING_AGAIN = timedelta(days=1)
@@ -25,9 +28,17 @@ EVERYTHING_AGAIN = timedelta(days=1)
 
 
 @contextmanager
-def only_reader(connection: psycopg.Connection) -> Iterator[bool]:
-    """Whether nobody else is reading; nobody else does until the block ends. Waits for no one."""
-    mine = bool(queries.try_landed_lock(connection, lock=LANDED_LOCK))
+def in_turn(connection: psycopg.Connection, *, stopping: Callable[[], bool] = lambda: False) -> Iterator[bool]:
+    """Waits until nobody else is reading, or for as long as `PATIENCE`; answers whether the others now wait for us.
+
+    Nobody sends before what landed is read, for an opt-out may be among it: by oneself, or by whom one waited for.
+    Two who read the same add nothing twice.
+    """
+    until = time.monotonic() + PATIENCE.total_seconds()
+    while not (mine := bool(queries.try_landed_lock(connection, lock=LANDED_LOCK))):
+        if time.monotonic() >= until or stopping():
+            break
+        time.sleep(0.2)
     try:
         yield mine
     finally:

@@ -148,7 +148,7 @@ class Shared:
                 self.failures[campaign] = self.refusals[campaign] = 0
             elif kinds == {OutcomeKind.REJECTED}:
                 self.refusals[campaign] += len(told)
-            elif not waits or OutcomeKind.UNKNOWN in kinds:
+            elif OutcomeKind.UNKNOWN in kinds or not (waits or refused):
                 self.failures[campaign] += 1
             if self.failures[campaign] >= FAILED_BATCHES or self.refusals[campaign] >= REFUSED_MESSAGES:
                 self.stopped.add(campaign)

@@ -44,6 +44,8 @@ class Halved:
     """What becomes of all that was not handed over any more."""
     is_taken: bool = False
     """Whether any of it was accepted."""
+    alone: str | None = None
+    """What was said to a message that went alone and was rejected for what may also be everybody's."""
 
     def stop(self, failure: Misconfigured) -> Outcome:
         """Hands nothing more over. Returns what becomes of the rest."""
@@ -53,10 +55,18 @@ class Halved:
         return self.spared
 
 
-def deliver(messages: Sequence[Message], post: Callable[[Sequence[Message]], Outcome], *, is_proven: bool) -> Halved:
+def deliver(
+    messages: Sequence[Message],
+    post: Callable[[Sequence[Message]], Outcome],
+    *,
+    is_proven: bool,
+    suspected: str | None = None,
+) -> Halved:
     """Hands over messages of one request through `post`, one outcome each; raises nothing for a message.
 
     `is_proven`: the same step and template was accepted before, so that what is refused now is refused for itself.
+    `suspected`: what the last message of it that went alone was rejected with; the same again is the template's, for
+    where a rate lets one message go at a time everybody goes alone.
     """
     done = Halved()
     unclear: dict[UUID, Unclear] = {}
@@ -90,12 +100,21 @@ def deliver(messages: Sequence[Message], post: Callable[[Sequence[Message]], Out
             except Misconfigured as error:
                 outcome = done.stop(error)
         done.outcomes |= {message.message_id: outcome for message in part}
-    is_own = len(messages) == 1 and all(error.is_own for error in unclear.values())
-    if unclear and not (is_own or is_proven or done.is_taken) and _are_alike(unclear.values()):
-        # Rejects nobody for what is everybody's. Where a throttle cut the asking short, nothing is decided yet.
-        spared = done.spared or done.stop(_template_fault(messages[0], next(iter(unclear.values()))))
-        done.outcomes |= dict.fromkeys(unclear, spared)
+    if unclear:
+        _judge(messages, unclear, done, is_proven=is_proven, suspected=suspected)
     return done
+
+
+def _judge(
+    messages: Sequence[Message], unclear: dict[UUID, Unclear], done: Halved, *, is_proven: bool, suspected: str | None
+) -> None:
+    """Whose fault the refusals are that name nobody. Rejects nobody for what is everybody's; where a throttle cut the
+    asking short, nothing is decided yet."""
+    first = next(iter(unclear.values()))
+    if len(messages) == 1 and first.is_own and first.detail != suspected:
+        done.alone = first.detail
+    elif not (is_proven or done.is_taken) and _are_alike(unclear.values()):
+        done.outcomes |= dict.fromkeys(unclear, done.spared or done.stop(_template_fault(messages[0], first)))
 
 
 def _are_alike(errors: Iterable[Unclear]) -> bool:

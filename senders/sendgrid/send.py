@@ -60,6 +60,8 @@ class SendGridSender:
         self._settings = settings
         self._taken: set[tuple[str, str, str]] = set()
         """Campaign, step and template of which SendGrid accepted something: a later refusal is not the template's."""
+        self._alone: dict[tuple[str, str, str], str] = {}
+        """What SendGrid said to the last message of each that went alone and was rejected."""
 
     def send(self, messages: Sequence[Message]) -> Mapping[UUID, Outcome]:
         """Hands over up to `batch_size` messages, one outcome each. Raises `Misconfigured` when none has left,
@@ -83,9 +85,11 @@ class SendGridSender:
             if held is not None:
                 outcomes |= {message.message_id: held for message in batch}
                 continue
-            told = deliver(batch, self._post, is_proven=kind in self._taken)
+            told = deliver(batch, self._post, is_proven=kind in self._taken, suspected=self._alone.get(kind))
             if told.is_taken:
                 self._taken.add(kind)
+            if told.alone is not None:
+                self._alone[kind] = told.alone
             outcomes |= told.outcomes
             failure = told.failure or failure
             if told.spared is not None and isinstance(told.failure, TemplateRefused):

@@ -63,6 +63,8 @@ class WebPushSender:
         """Push service -> monotonic seconds until which it wants to be left alone (RFC 8030, 8.4; RFC 9110, 10.2.3)."""
         self._is_key_good = False
         """Whether any push service has accepted a message signed with our key."""
+        self._key_refused_by: set[str] = set()
+        """Newest endpoints of the people for whom it was refused, in whichever batch: one may hold a single message."""
 
     def send(self, messages: Sequence[Message]) -> Mapping[UUID, Outcome]:
         """Hands over up to `batch_size` notifications, one outcome each. Raises `Misconfigured` when none has left."""
@@ -76,9 +78,11 @@ class WebPushSender:
         push service has taken it: nobody is rejected for it. Otherwise those subscriptions were made with another
         key, and the next channel has its turn: one person must not stand in everybody's way."""
         refused = {message_id for message_id, outcome in outcomes.items() if outcome.error_code == NOT_OUR_KEY}
-        people = {each.recipient.subscriptions[0].endpoint for each in messages if each.message_id in refused}
+        self._key_refused_by |= {
+            each.recipient.subscriptions[0].endpoint for each in messages if each.message_id in refused
+        }
         self._is_key_good |= any(outcome.kind is OutcomeKind.ACCEPTED for outcome in outcomes.values())
-        if len(people) < 2 or self._is_key_good:
+        if not refused or len(self._key_refused_by) < 2 or self._is_key_good:
             return outcomes
         failure = Misconfigured(
             "Push services refuse our VAPID key for every subscription tried. Check the password of webpush_default "

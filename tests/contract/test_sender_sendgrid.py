@@ -205,6 +205,15 @@ def test_a_lone_message_is_rejected_for_its_own_size_content_or_subject(sendgrid
     assert one(sendgrid.sender().send([message(1, EMAIL)])).kind is OutcomeKind.REJECTED
 
 
+def test_what_is_said_to_two_lone_messages_in_a_row_is_the_templates(sendgrid: SendGrid) -> None:
+    sendgrid.stub.answer = lambda _: refusal("The content is wrong.", "content.0.value")
+    sender = sendgrid.sender()
+    assert one(sender.send([message(1, EMAIL)])).kind is OutcomeKind.REJECTED
+    for number in (2, 3):
+        with pytest.raises(TemplateRefused):
+            sender.send([message(number, EMAIL)])
+
+
 def test_a_long_message_that_goes_alone_is_judged_after_the_others(sendgrid: SendGrid) -> None:
     long = replace(message(2, EMAIL), fields={**message(2, EMAIL).fields, "first_name": "é" * 3000})
     sendgrid.stub.answer = lambda request: (

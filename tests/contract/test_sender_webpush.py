@@ -127,6 +127,15 @@ def test_one_person_subscribed_with_another_key_is_rejected_and_blocks_nobody(
     assert {(each.kind, each.error_code) for each in outcomes.values()} == {(OutcomeKind.REJECTED, "not_our_key")}
 
 
+def test_a_wrong_key_is_found_where_a_rate_lets_one_message_go_at_a_time(webpush: WebPush) -> None:
+    webpush.stub.answer = lambda _: Reply(403)
+    sender = webpush.sender()
+    sender.send([message(1, WEBPUSH)])
+    for number in (2, 3):
+        with pytest.raises(Misconfigured, match="VAPID"):
+            sender.send([message(number, WEBPUSH)])
+
+
 def test_after_our_key_was_taken_a_subscription_made_with_another_is_rejected_alone(webpush: WebPush) -> None:
     answering(webpush, {"/s/1": Reply(403), "/s/2": Reply(201)})
     sender = webpush.sender()

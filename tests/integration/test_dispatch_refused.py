@@ -70,6 +70,17 @@ def test_a_refused_template_stops_its_own_group_tells_the_team_and_waits_longer_
         complain(done)
 
 
+def test_templates_refused_in_every_lane_do_not_stop_their_campaign(shop: Shop) -> None:
+    shop.planned_many(FAILED_BATCHES * 2)
+
+    def refuse(_: Message) -> Outcome:
+        raise TemplateRefused("your template is wrong")
+
+    done = Outbound(batch_size=1, email=refuse).simulate(connections=FAILED_BATCHES + 1)
+    assert (set(done.stopped), list(done.refused)) == (set(), ["winback email"])
+    assert states(shop) == {"planned": FAILED_BATCHES * 2}
+
+
 def test_a_template_that_was_taken_is_not_given_up_for_one_message(shop: Shop) -> None:
     shop.planned_many(30)
     seen: list[Message] = []

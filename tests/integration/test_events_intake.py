@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -192,13 +193,25 @@ def test_the_first_look_reads_everything_and_later_ones_go_back_sixty_days(
     assert "more than 60 days behind the newest row, which were new or had changed: 1 row(s)" in caplog.text
 
 
-def test_one_process_reads_what_landed_and_no_other_waits_for_it(warehouse: str) -> None:
+def test_who_meets_another_reader_waits_for_it_before_anything_is_sent(warehouse: str) -> None:
     land(warehouse, "sendgrid", json.dumps([item("delivered", "a")]))
-    with ledger() as other:
-        with landed.only_reader(other) as mine:
+    with ledger() as other, ThreadPoolExecutor() as pool:
+        with landed.in_turn(other) as mine:
             assert mine
-            fold_as_dispatch_does()
-        assert delivered(warehouse) == 0
+            waiting = pool.submit(fold_as_dispatch_does)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=1)
+            assert delivered(warehouse) == 0
+        waiting.result(timeout=60)
+    assert delivered(warehouse) == 1
+
+
+def test_a_reader_that_was_stopped_keeps_no_opt_out_from_the_others(
+    warehouse: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landed, "PATIENCE", timedelta())
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "a")]))
+    with ledger() as stopped, landed.in_turn(stopped):
         fold_as_dispatch_does()
     assert delivered(warehouse) == 1
 
