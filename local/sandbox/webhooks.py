@@ -57,6 +57,8 @@ class Webhooks:
         self._core = core
         self._dice = random.Random(1)  # noqa: S311 - shuffles webhooks on command
         self._session: aiohttp.ClientSession | None = None
+        self._in_hand = 0
+        """Events of the round that is being posted."""
 
     async def run(self) -> None:
         """Posts until cancelled: woken by what is accepted and by the clock, and twice a second in real time."""
@@ -70,17 +72,16 @@ class Webhooks:
                         await asyncio.wait_for(self._core.changed.wait(), 0.2)
 
     def pending(self) -> int:
-        """How many events are due by the clock and not taken yet."""
-        return int(
-            self._core.store.value(
-                "select count(*) from event where state = 'due' and due_at <= ?", (self._core.now(),)
-            )
+        """How many events are due by the clock and not taken yet, or are still being posted a second time."""
+        due = self._core.store.value(
+            "select count(*) from event where state = 'due' and due_at <= ?", (self._core.now(),)
         )
+        return max(int(due), self._in_hand)
 
     def is_behind(self) -> bool:
         """Whether anything is due by the clock and not taken yet."""
         query = "select 1 from event where state = 'due' and due_at <= ? limit 1"
-        return self._core.store.value(query, (self._core.now(),)) is not None
+        return self._in_hand > 0 or self._core.store.value(query, (self._core.now(),)) is not None
 
     async def once(self) -> bool:
         """Posts one round of what is due; False when nothing was."""
@@ -109,9 +110,13 @@ class Webhooks:
             return True
         if "reorder" in kinds:
             self._dice.shuffle(rest)
-        await self._post_all(rest)
-        if "duplicate" in kinds:
+        self._in_hand = len(rest)
+        try:
             await self._post_all(rest)
+            if "duplicate" in kinds:
+                await self._post_all(rest)
+        finally:
+            self._in_hand = 0
         return True
 
     def _remember(self, event: sqlite3.Row) -> None:

@@ -57,6 +57,15 @@ def _bad_recipient(it: Round) -> None:
         assert states == {"accepted": it.people - 1, "rejected": 1}, states
 
 
+SLEPT_IN = """
+select exists (
+    select from pg_stat_activity
+    where datname = current_database() and state = 'idle in transaction'
+        and clock_timestamp() - state_change > interval '2 seconds'
+)
+"""
+
+
 def _stopped_past_its_lease(it: Round) -> None:
     """A worker is stopped with batches in hand, another sweeps and goes on, the first one wakes up and goes on."""
     it.crew.batch = 5  # a claim of 20 goes out in four requests: it is stopped between them
@@ -69,7 +78,7 @@ def _stopped_past_its_lease(it: Round) -> None:
         time.sleep(LEASE + 0.5)
         it.sandbox.set_faults({"kind": "latency", "seconds": 0.2})
         other = it.crew.start()
-        it.crew.until("another has taken over", partial(_has_nothing, it, sleeper))
+        it.crew.until("another has taken over", partial(_is_over, it, sleeper))
         other.terminate()
         other.wait()
         sleeper.send_signal(signal.SIGCONT)
@@ -77,8 +86,9 @@ def _stopped_past_its_lease(it: Round) -> None:
     it.crew.finish()
 
 
-def _has_nothing(it: Round, worker: subprocess.Popen[bytes]) -> bool:
-    return not it.crew.opened(worker)
+def _is_over(it: Round, sleeper: subprocess.Popen[bytes]) -> bool:
+    """Another has swept what the sleeper had in hand; or nobody can, while a transaction that it sleeps in keeps it."""
+    return not it.crew.opened(sleeper) or bool(it.crew.value(SLEPT_IN, {}))
 
 
 def _ended(worker: subprocess.Popen[bytes]) -> bool:

@@ -9,7 +9,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -158,7 +158,11 @@ def _signed(body: bytes, key: ec.EllipticCurvePrivateKey, age: timedelta = timed
 def _process_at(client: httpx.Client) -> psutil.Process:
     """The service that answers there: a child of this process."""
     port = str(client.base_url.port)
-    return next(child for child in psutil.Process().children() if port in child.cmdline())
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # one that has just ended has no command line any more
+            if port in child.cmdline():
+                return child
+    raise AssertionError(f"nothing of ours answers at port {port}")
 
 
 EXPERIMENTS = (

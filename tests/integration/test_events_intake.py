@@ -24,6 +24,7 @@ from events.intake import Folded, fold_provider_events
 from outbox import landed
 from outbox.sql import ledger
 from tests.integration.events_service import CONNECTIONS, MESSAGE, item, rows, sendgrid, serving
+from warehouse import connections
 from warehouse.connect import Role, connect
 
 LANDED = datetime(2017, 10, 1, 6, 0, tzinfo=UTC)
@@ -235,6 +236,9 @@ def test_sigterm_is_heard_while_what_landed_is_read(warehouse: str, monkeypatch:
         os.kill(os.getpid(), signal.SIGTERM)
         heard.append(stopping())
 
+    for conn_id in (*connections.SENDERS, connections.ALERTS):  # sandboxes that nobody starts
+        document = {"host": "http://127.0.0.1:9", "login": "AC1", "password": "x", "extra": {"sandbox": True}}
+        monkeypatch.setenv(connections.variable(conn_id), json.dumps(document))
     monkeypatch.setattr(verb, "fold_landed", read)
     monkeypatch.setattr(verb, "look_up_doubtful", lambda *_: pytest.fail("it went on"))
     signal.signal(signal.SIGTERM, lambda *_: heard.append(False))
