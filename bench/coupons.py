@@ -12,21 +12,19 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 import psycopg
 
-from bench import server
+from bench import outgoing, server
 from bench.days import REPETITIONS, select
-from bench.history import LAST_DAY, settle, start_of, vouch
 from bench.measure import Figure, command, database_time, median, say, spread
+from bench.outgoing import PROMOTION
 
 CONTACTS, QUICK_CONTACTS = 1_000_000, 50_000
 SAMPLE = 3_000
 """Contacts of the row-by-row loop, whose time is then taken for all of them."""
 MODELS = ("int_coupon_needs", "int_coupon_offers", "coupon_allocations")
 WRITTEN = ("decision", "coupon_grant", "message", "contact_event")
-PROMOTION = "winback_discount10"
 BARE_LIMIT, LOOP_LIMIT = 2.0, 50.0
 
 
@@ -102,61 +100,10 @@ def _prepare(contacts: int) -> uuid.UUID:
     """A shop whose contacts all bought exactly 60 days ago, built by dbt and validated; the run's id."""
     url = server.database("bench_coupons")
     everybody = contacts * 9 // 8  # a tenth is held out
-    bought = start_of(LAST_DAY - timedelta(days=60)) + timedelta(hours=12)
-    say(f"{everybody:,} contacts who bought 60 days ago, {contacts:,} codes")
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("set timezone = 'UTC'")
-        values = {"contacts": everybody, "codes": contacts, "bought": bought, "promotion": PROMOTION}
-        for statement in (
-            """
-            insert into raw.contacts (
-                contact_id, email, first_name, country, timezone, consent_email, consent_email_at, consent_email_source,
-                consent_email_text_version, consent_sms, created_at, updated_at
-            )
-            select n::text, 'c' || n || '@example.com', 'Sam', 'US', 'America/New_York', true,
-                %(bought)s::timestamptz - interval '1 day', 'checkout', 'v1', false,
-                %(bought)s::timestamptz - interval '1 day', %(bought)s::timestamptz - interval '1 day'
-            from generate_series(1, %(contacts)s) n
-            """,
-            """
-            insert into raw.orders (order_id, contact_id, ordered_at, status, total, currency, updated_at)
-            select 'o' || n, n::text, %(bought)s::timestamptz + interval '1 ms' * (n %% 3600000),
-                'completed', 20, 'USD',
-                %(bought)s::timestamptz + interval '1 ms' * (n %% 3600000)
-            from generate_series(1, %(contacts)s) n
-            """,
-            """
-            insert into raw.coupon_codes (promotion, code, loaded_at)
-            select %(promotion)s, upper(%(promotion)s) || '-' || lpad(n::text, 9, '0'), '2000-01-01'
-            from generate_series(1, %(codes)s) n
-            """,
-        ):
-            connection.execute(statement, values)
-        vouch(connection, LAST_DAY)
-    settle(url)
-    server.use(url)
-    child = command("build", "--as-of", LAST_DAY.isoformat(), WINBACK_HOLDER="bench")
-    run_id = uuid.UUID(json.loads(child.output.splitlines()[-1])["run_id"])
-    say(f"built in {child.wall:.0f} s by the clock")
-    _validate(run_id)
-    settle(url)
-    return run_id
-
-
-def _validate(run_id: uuid.UUID) -> None:
-    """Writes down what lies in the hand-off as the gate does; the gate itself is not what is measured."""
-    from outbox import runs
-    from outbox.sql import ledger, queries
-
-    with ledger() as desk:
-        totals = queries.handoff_totals(desk, run_id=run_id)
-        runs.mark_validated(
-            desk,
-            run_id,
-            request_count=totals["request_count"],
-            request_checksum=totals["request_checksum"],
-            verdict={"winback": {"result": "passed"}},
-        )
+    say(f"{everybody:,} contacts who bought {outgoing.DAYS_AWAY} days ago, {contacts:,} codes")
+    outgoing.lapsed(url, everybody, "email")
+    outgoing.load_codes(url, contacts)
+    return outgoing.build(url)
 
 
 def _repeat(url: str, run_id: uuid.UUID, contacts: int) -> Measured:

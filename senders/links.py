@@ -16,8 +16,10 @@ def public_url() -> str:
 
     `WINBACK_PUBLIC_URL`, or extra `public_url` of `sendgrid_default`. Raises `Misconfigured` when neither is set.
     """
-    sendgrid = connections.find(connections.SENDGRID)
-    url = os.environ.get(VARIABLE) or (str(sendgrid.extra.get("public_url") or "") if sendgrid else "")
+    url = os.environ.get(VARIABLE)
+    if not url:
+        sendgrid = connections.find(connections.SENDGRID)
+        url = str(sendgrid.extra.get("public_url") or "") if sendgrid else ""
     if not url.startswith(("https://", "http://")):
         raise Misconfigured(
             f"Nobody could unsubscribe: {VARIABLE} is not set. Set it to the address under which `winback events "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from senders.contract import Rejected
 
@@ -25,9 +26,30 @@ class Unfilled(Rejected):
         self.variable = variable
 
 
+@lru_cache(maxsize=256)
+def _parts(source: str) -> tuple[str, ...]:
+    """Text, name, text, name, ..., text. A dispatch fills the same few templates again and again.
+
+    Raises `Rejected` when braces are left over that are no placeholder.
+    """
+    parts = PLACEHOLDER.split(source)
+    for text in parts[::2]:
+        if "{{" in text:
+            found = text[text.index("{{") :][:40].splitlines()[0]
+            raise Rejected(f"The template holds {found!r}, which is not of the form {{{{ name }}}}.", code="template")
+    return tuple(parts)
+
+
+@lru_cache(maxsize=256)
 def variables(source: str) -> tuple[str, ...]:
     """The names a template uses, each once, in the order of their first use."""
     return tuple(dict.fromkeys(PLACEHOLDER.findall(source)))
+
+
+def check(source: str, fields: Mapping[str, str]) -> None:
+    """What `render_text` would raise for these fields, without writing the text: `Unfilled` or `Rejected`."""
+    for name in _parts(source)[1::2]:
+        value(name, fields)
 
 
 def value(name: str, fields: Mapping[str, str]) -> str:
@@ -48,11 +70,8 @@ def fill(source: str, replacement: Callable[[str], str]) -> str:
 
     Raises `Rejected` when braces are left over that are no placeholder.
     """
-    rest = PLACEHOLDER.sub("", source)
-    if "{{" in rest:
-        found = rest[rest.index("{{") :][:40].splitlines()[0]
-        raise Rejected(f"The template holds {found!r}, which is not of the form {{{{ name }}}}.", code="template")
-    return PLACEHOLDER.sub(lambda match: replacement(match[1]), source)
+    parts = _parts(source)
+    return "".join(replacement(part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def render_text(source: str, fields: Mapping[str, str]) -> str:

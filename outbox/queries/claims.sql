@@ -33,12 +33,15 @@ where m.state = 'planned' and r.mode = :mode and m.channels[m.channel_no] = :cha
 -- name: pick_due(channel, definition_hash, template_hash, clock, mode, shard, shards, size)
 -- The next messages of a group, locked; those that another worker holds are passed over.
 -- A message belongs to a clock: what was planned in a simulation never goes out through a live dispatch, nor the other way round.
+-- coalesce hides two comparisons of expressions, which the planner takes for rare: it would sort everything that is due for each claim,
+-- where the index has it in order.
 select m.id
 from outbox.message m
 join outbox.run r using (run_id)
 where m.state = 'planned' and m.not_before <= :clock and r.mode = :mode
-    and m.channels[m.channel_no] = :channel and m.definition_hash = :definition_hash and m.template_hash = :template_hash
-    and outbox.shard_of(m.contact_id, :shards) = :shard
+    and coalesce(m.channels[m.channel_no] = :channel, false)
+    and m.definition_hash = :definition_hash and m.template_hash = :template_hash
+    and coalesce(outbox.shard_of(m.contact_id, :shards) = :shard, false)
 order by m.not_before, m.id
 limit :size
 for update of m skip locked;
@@ -66,14 +69,25 @@ from (
 -- offset 0 keeps each look-up of a contact one look-up: otherwise the planner may work through all of them to find a hundred.
 with candidate as materialized (
     select m.id, m.contact_id, m.channels, m.channel_no, m.not_before, m.not_after, m.reason, m.consent, m.coupon_grant_id,
-        r.first_name, r.email, r.phone, r.email_hash, r.phone_hash, r.subscriptions,
-        outbox.zones_of(r.timezone, r.country, :zone::text) as zones,
+        m.campaign, m.step, m.merge_fields, r.first_name, r.email, r.phone, r.email_hash, r.phone_hash, r.subscriptions,
+        r.timezone, r.country,
         coalesce((select z.zone from outbox.time_zone z where z.zone = r.timezone), :zone::text) as own_zone
     from outbox.message m
     left join lateral (
         select * from handoff.recipients listed where listed.contact_id = m.contact_id offset 0
     ) as r on true
     where m.id = any(:ids::uuid[])
+),
+-- When a channel opens and closes next is asked once a place, not once a message.
+place as materialized (
+    select p.timezone, p.country, opening.at as open_at,
+        outbox.next_close(:clock::timestamptz, opening.zones, :closes::time) as close_at
+    from (select distinct timezone, country from candidate) as p
+    cross join lateral (
+        select known.zones, outbox.next_open(:clock::timestamptz, known.zones, :opens::time, :closes::time) as at
+        from (select outbox.zones_of(p.timezone, p.country, :zone::text) as zones offset 0) as known
+        offset 0
+    ) as opening
 ),
 -- What sources say now. In a simulation, what lies after the clock has not happened yet, and what has ended by then is over.
 stop as materialized (
@@ -188,7 +202,7 @@ capped as (
     join touched t using (id)
 ),
 judged as materialized (
-    select c.*, clear.position, clear.address_hash, subscribed.subscriptions as live_subscriptions, open.at as open_at,
+    select c.*, clear.position, clear.address_hash, subscribed.subscriptions as live_subscriptions, place.open_at, place.close_at,
         case
             when :clock::timestamptz >= c.not_after then 'expired'
             when stopped.reason is not null or clear.id is null then 'skipped'
@@ -198,7 +212,7 @@ judged as materialized (
             ) then 'skipped'
             when clear.channel <> :channel::text then 'moved'
             when capped.free_on is not null then 'deferred'
-            when open.at is distinct from :clock::timestamptz then 'deferred'
+            when place.open_at is distinct from :clock::timestamptz then 'deferred'
             else 'open'
         end as verdict,
         case
@@ -211,12 +225,12 @@ judged as materialized (
             ) then 'coupon_expired'
             when clear.channel <> :channel::text then c.reason
             when capped.free_on is not null then 'frequency_cap'
-            when open.at is distinct from :clock::timestamptz then 'quiet_hours'
+            when place.open_at is distinct from :clock::timestamptz then 'quiet_hours'
         end as why,
         -- A message that can never go in time waits for its end, and expires with the reason it waited for.
         least(c.not_after, case
             when capped.free_on is not null then (capped.free_on + :send_at::time) at time zone c.own_zone
-            else coalesce(open.at, c.not_after)
+            else coalesce(place.open_at, c.not_after)
         end) as later
     from candidate c
     left join clear using (id)
@@ -224,13 +238,13 @@ judged as materialized (
     left join capped using (id)
     left join subscribed using (id)
     left join stopped on stopped.message_id = c.id
-    cross join lateral (
-        select outbox.next_open(:clock::timestamptz, c.zones, :opens::time, :closes::time) as at
-    ) as open
+    left join place on (place.timezone, place.country) is not distinct from (c.timezone, c.country)
 ),
 -- Of two messages to one person in one claim the later one stays where it is: the next claim judges it with the first one counted.
 settled as materialized (
-    select j.*, case when verdict = 'open' and 1 < greatest(
+    select j.*,
+        1 + coalesce((select max(a.attempt_no) from outbox.attempt a where a.message_id = j.id), 0) as attempt_no,
+        case when verdict = 'open' and 1 < greatest(
         row_number() over (partition by verdict, contact_id order by not_before, id),
         row_number() over (partition by verdict, coalesce(lower(email), id::text) order by not_before, id),
         row_number() over (partition by verdict, coalesce(phone, id::text) order by not_before, id)
@@ -252,20 +266,14 @@ opened as (
     insert into outbox.attempt (
         message_id, attempt_no, channel, address_hash, worker, opened_at, lease_until, consent
     )
-    select s.id,
-        1 + coalesce((select max(a.attempt_no) from outbox.attempt a where a.message_id = s.id), 0),
-        :channel::text, s.address_hash, :worker, :clock::timestamptz, clock_timestamp() + :lease::interval,
+    select s.id, s.attempt_no, :channel::text, s.address_hash, :worker, :clock::timestamptz, clock_timestamp() + :lease::interval,
         coalesce(s.consent -> :channel::text, '{}') || jsonb_build_object('checked_at', :clock::timestamptz)
     from settled s
     where s.final = 'open'
-    returning message_id, attempt_no
 )
-select s.id, s.final as verdict, s.why as reason, o.attempt_no, m.campaign, m.step, m.merge_fields, s.first_name, s.email, s.phone,
-    s.live_subscriptions as subscriptions,
-    least(s.not_after, outbox.next_close(:clock::timestamptz, s.zones, :closes::time)) as deliver_before
+select s.id, s.final as verdict, s.why as reason, s.attempt_no, s.campaign, s.step, s.merge_fields, s.first_name, s.email, s.phone,
+    s.live_subscriptions as subscriptions, least(s.not_after, s.close_at) as deliver_before
 from settled s
-join outbox.message m on m.id = s.id
-left join opened o on o.message_id = s.id
 order by s.not_before, s.id;
 
 -- name: expire_overdue(clock, mode)

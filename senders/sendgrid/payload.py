@@ -6,8 +6,9 @@ in the template or in any value, so that neither can be mistaken for a key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
@@ -16,6 +17,10 @@ from senders.contract import Message, Rejected
 
 SUBSTITUTION_BYTES = 10_000
 """SendGrid's limit a personalization; a message beyond it goes alone, with its content filled in here."""
+WIDEST = 4 + 6
+"""Bytes that a character of a value takes at most: as it is, in UTF-8, and escaped (`&quot;`)."""
+KEYS = 2 * len("-wb.text.-")
+"""Bytes that a value's two keys add to twice its name."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,8 @@ def check(message: Message, settings: Settings) -> None:
         return
     if not template.subject or not (template.html or template.text):
         raise Rejected(f"Template {template.template_hash[:12]} has no subject or no e-mail content.", code="template")
-    render.render_text(template.subject, message.fields)
-    render.render_text(template.text or "", message.fields)
-    render.render_html(template.html or "", message.fields)
+    for source in (template.subject, template.text, template.html):
+        render.check(source or "", message.fields)
 
 
 def build(messages: Sequence[Message], settings: Settings) -> dict[str, Any]:
@@ -77,10 +81,10 @@ def build(messages: Sequence[Message], settings: Settings) -> dict[str, Any]:
 def is_oversized(message: Message) -> bool:
     """Whether its substitutions exceed what SendGrid takes, so that it has to go alone."""
     names = _names(message)
-    return (
-        sum(len(key.encode()) + len(text.encode()) for key, text in _map("-wb", names, message).items())
-        > SUBSTITUTION_BYTES
-    )
+    if sum(WIDEST * len(message.fields.get(name, "")) + 2 * len(name) + KEYS for name in names) <= SUBSTITUTION_BYTES:
+        return False
+    found = _map("-wb", names, message)
+    return sum(len(key.encode()) + len(text.encode()) for key, text in found.items()) > SUBSTITUTION_BYTES
 
 
 def _person(message: Message) -> dict[str, Any]:
@@ -102,23 +106,36 @@ def _filled(message: Message) -> list[dict[str, str]]:
 
 
 def _substituted(messages: Sequence[Message], personalizations: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """The content with a mark for each value that differs between recipients; what they share is filled in."""
     template = messages[0].template
-    sources = [template.text or "", template.html or ""]
     names = _names(messages[0])
-    values = [message.fields[name] for message in messages for name in names]
-    mark = next(
-        mark for number in count() if not any((mark := f"-wb{number or ''}") in text for text in (*sources, *values))
-    )
+    values = {name: {render.value(name, message.fields) for message in messages} for name in names}
+    shared = {name: min(found) for name, found in values.items() if len(found) == 1}
+    own = [name for name in names if name not in shared]
+
+    def content(key: Callable[[str, str], str]) -> tuple[str, str]:
+        return (
+            render.fill(template.text or "", lambda name: shared.get(name) or key("text", name)),
+            render.fill(
+                template.html or "",
+                lambda name: render.escaped(shared[name]) if name in shared else key("html", name),
+            ),
+        )
+
+    texts = (*content(lambda *_: "\0"), *(found for name in own for found in values[name]))
+    mark = next(mark for number in count() if not any((mark := f"-wb{number or ''}") in text for text in texts))
     for person, message in zip(personalizations, messages, strict=True):
-        person["substitutions"] = _map(mark, names, message)
-    return _parts(
-        render.fill(sources[0], lambda name: f"{mark}.text.{name}-"),
-        render.fill(sources[1], lambda name: f"{mark}.html.{name}-"),
-    )
+        person["substitutions"] = _map(mark, own, message)
+    return _parts(*content(lambda kind, name: f"{mark}.{kind}.{name}-"))
 
 
 def _names(message: Message) -> tuple[str, ...]:
-    return render.variables(f"{message.template.text or ''}{message.template.html or ''}")
+    return _names_of(message.template.text or "", message.template.html or "")
+
+
+@lru_cache(maxsize=256)
+def _names_of(text: str, html: str) -> tuple[str, ...]:
+    return render.variables(f"{text}{html}")
 
 
 def _map(mark: str, names: Sequence[str], message: Message) -> dict[str, str]:

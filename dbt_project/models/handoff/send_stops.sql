@@ -20,19 +20,27 @@ from (
         -- A renamed step is still the step that people already had.
         array_remove(array[messages.step, steps.body ->> 'renamed_from'], null) as step_keys,
         coalesce(steps.body -> 'requires', '[]'::jsonb) as requires,
-        definitions.body -> 'cancelled_by' as cancelled_by,
-        {{ day_start('messages.episode_on + 1', "(definitions.body ->> 'timezone')") }} as episode_ended_at
+        steps.cancelled_by,
+        ends.episode_ended_at
     from {{ source('outbox', 'message') }} as messages
-    inner join {{ source('outbox', 'definition') }} as definitions on definitions.hash = messages.definition_hash
+    -- OFFSET 0: read once a definition and step, not once a message and use.
     cross join lateral (
         select
             (
                 select listed.step
                 from jsonb_array_elements(definitions.body -> 'steps') as listed (step)
                 where listed.step ->> 'key' = messages.step
-            ) as body
+            ) as body,
+            definitions.body -> 'cancelled_by' as cancelled_by,
+            definitions.body ->> 'timezone' as timezone
+        from {{ source('outbox', 'definition') }} as definitions
+        where definitions.hash = messages.definition_hash
         offset 0
     ) as steps
+    cross join lateral (
+        select {{ day_start('messages.episode_on + 1', 'steps.timezone') }} as episode_ended_at
+        offset 0
+    ) as ends
     where messages.state = 'planned'
 ) as planned
 cross join lateral (
