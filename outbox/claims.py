@@ -91,8 +91,8 @@ class Claim:
 
     opened: Sequence[Claimed] = ()
     verdicts: Counter[str] = field(default_factory=Counter)
-    """`open`, `skipped`, `expired`, `deferred`, `moved` (to its next channel), `twin` (left for the next claim)
-    -> messages."""
+    """`open`, `skipped`, `expired`, `deferred`, `moved` (to its next channel), `twin` (left for the next claim),
+    `reconciled` (its provider reports that an earlier attempt had left after all) -> messages."""
     picked: int = 0
     """How many were due and free: 0 ends a group."""
 
@@ -147,6 +147,8 @@ def claim(
         ]
         if not ids:
             return Claim()
+        picked = len(ids)
+        ids, reconciled = _without_reported(connection, ids, clock)
         list(queries.lock_people(connection, ids=ids, lock=PERSON_LOCKS))
         rows = list(
             queries.judge_and_open(
@@ -168,7 +170,18 @@ def claim(
         if closed:
             queries.release_grants(connection, ids=closed, clock=clock)
     opened = [_claimed(row) for row in rows if row["verdict"] == "open"]
-    return Claim(opened, Counter(row["verdict"] for row in rows), len(ids))
+    verdicts = Counter(row["verdict"] for row in rows)
+    if reconciled:
+        verdicts["reconciled"] = reconciled
+    return Claim(opened, verdicts, picked)
+
+
+def _without_reported(
+    connection: psycopg.Connection, ids: list[uuid.UUID], clock: datetime
+) -> tuple[list[uuid.UUID], int]:
+    """Those of which no provider has reported, and how many of the others became accepted: they left long ago."""
+    reported = {row["id"] for row in queries.reconcile_planned(connection, ids=ids, clock=clock)}
+    return [each for each in ids if each not in reported], len(reported)
 
 
 def _claimed(row: Mapping[str, Any]) -> Claimed:
@@ -190,6 +203,8 @@ def _claimed(row: Mapping[str, Any]) -> Claimed:
 def expire_overdue(connection: psycopg.Connection, *, clock: datetime, mode: str) -> int:
     """Closes what is past its end, gives its codes back and commits. Returns how many messages."""
     with connection.transaction():
+        if tried := [row["id"] for row in queries.overdue_again(connection, clock=clock, mode=mode)]:
+            _without_reported(connection, tried, clock)
         ids = [row["id"] for row in queries.expire_overdue(connection, clock=clock, mode=mode)]
         if ids:
             queries.release_grants(connection, ids=ids, clock=clock)

@@ -17,7 +17,7 @@ import psycopg
 
 from outbox.sql import queries
 from senders.contract import Outcome
-from warehouse.clock import SIMULATED
+from warehouse.clock import SIMULATED, shown
 from warehouse.errors import WinbackError
 
 BACKOFF = timedelta(seconds=30)
@@ -112,12 +112,24 @@ def settle(connection: psycopg.Connection, message_id: uuid.UUID, state: str, *,
     """A named person says what became of a message in doubt: `planned` (it never left, send it), `accepted` or
     `rejected`.
 
+    What providers have reported meanwhile goes first: it makes messages accepted, and no word of a person changes that.
     Returns the campaign and step, for the answer. Commits. Raises `WinbackError` when the message is not in doubt.
     """
+    reconcile(connection, clock=queries.database_now(connection))
     with connection.transaction():
         row = queries.message_in_doubt(connection, message_id=message_id)
         if row is None:
             raise WinbackError(f"outbox.message has no message {message_id}. Nothing was changed.")
+        report = queries.report_of(connection, message_id=message_id, channel=row["channel"])
+        if report is not None:
+            if state == row["state"] == "accepted":
+                return f"{row['campaign']} {row['step']}"
+            if state != "accepted":
+                raise WinbackError(
+                    f"Message {message_id} had left: {report['provider']} reported it as {report['kind']} "
+                    f"({shown(report['occurred_at'])}), so it counts as accepted and is not sent again. "
+                    "Your word was not recorded, and nothing else was changed."
+                )
         if row["state"] != "in_doubt" or row["outcome"] != "unknown":
             under_way = (
                 f" (attempt {row['attempt_no']}, until {row['lease_until']})" if row["state"] == "sending" else ""

@@ -91,11 +91,7 @@ with doubtful as materialized (
     from doubtful d
     cross join lateral (
         select e.event_key, e.kind, e.provider_message_id, e.occurred_at
-        from (
-            select event_key, kind, provider_message_id, occurred_at, channel, message_id from events.delivery_event
-            union all
-            select event_key, kind, provider_message_id, occurred_at, channel, message_id from events.engagement_event
-        ) as e
+        from events.report e
         where e.message_id = d.message_id and e.channel = d.channel
         order by e.occurred_at
         limit 1
@@ -122,6 +118,62 @@ with doubtful as materialized (
     on conflict do nothing
 )
 select id from moved;
+
+-- name: reconcile_planned(ids, clock)
+-- Planned, because an attempt was believed not to have left (somebody said so, or its provider did), and reported since: it had left.
+-- Accepted then, and not sent again. Messages without an earlier attempt cost one look into an index.
+with heard as materialized (
+    select distinct on (a.message_id) a.message_id, a.attempt_no, a.channel, a.opened_at, a.evidence as believed, first.*
+    from outbox.attempt a
+    cross join lateral (
+        select e.event_key, e.kind, e.provider_message_id, e.occurred_at
+        from events.report e
+        where e.message_id = a.message_id and e.channel = a.channel
+        order by e.occurred_at
+        limit 1
+    ) as first
+    where a.message_id = any(:ids::uuid[]) and a.outcome = 'not_sent'
+    order by a.message_id, a.attempt_no
+), closed as (
+    update outbox.attempt a set
+        outcome = 'accepted',
+        provider_message_id = coalesce(a.provider_message_id, h.provider_message_id),
+        evidence = jsonb_build_object(
+            'source', 'webhook', 'event_key', h.event_key, 'kind', h.kind, 'at', :clock::timestamptz, 'against', h.believed - 'text'
+        )
+    from heard h
+    where a.message_id = h.message_id and a.attempt_no = h.attempt_no
+    returning a.message_id, a.channel, greatest(h.opened_at, h.occurred_at) as accepted_at
+), moved as (
+    update outbox.message m
+    set state = 'accepted', accepted_at = c.accepted_at, accepted_channel = c.channel, closed_at = c.accepted_at, reason = null
+    from closed c
+    where m.id = c.message_id and m.state = 'planned'
+    returning m.id, m.contact_id, m.tag, m.accepted_at
+), tagged as (
+    insert into outbox.contact_tag (contact_id, tag, added_at, caused_by)
+    select contact_id, tag, accepted_at, id from moved where tag is not null
+    on conflict do nothing
+)
+select id from moved;
+
+-- name: overdue_again(clock, mode)
+-- What is past its end and was tried before, locked: before it expires and its code goes back, it is asked once more whether it had left.
+select m.id
+from outbox.message m
+join outbox.run r using (run_id)
+where r.mode = :mode and m.state = 'planned' and m.not_before <= :clock and m.not_after <= :clock
+    and exists (select from outbox.attempt a where a.message_id = m.id and a.outcome = 'not_sent')
+order by m.id
+for update of m skip locked;
+
+-- name: report_of(message_id, channel)^
+-- The first thing that a provider or a person reported of a message on a channel: it had left.
+select provider, kind, occurred_at
+from events.report
+where message_id = :message_id and channel = :channel
+order by occurred_at
+limit 1;
 
 -- name: message_in_doubt(message_id)^
 -- One message with its last attempt, locked, for a person who knows what became of it.

@@ -1,0 +1,124 @@
+"""A message that a person released, and of which its provider reports all the same: it had left."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from outbox import claims
+from outbox.sql import ledger
+from tests.integration.handoff_stub import SEND_AT, Shop
+from tests.integration.outbound import UNKNOWN, Outbound, claim_due
+from tests.integration.test_outbox_outcomes import LATER, doubtful, event, reconcile, settle
+from warehouse.errors import WinbackError
+
+CODE = {"code": "A1", "promotion": "p", "step": "day60"}
+
+
+def released(shop: Shop, **changes: object) -> uuid.UUID:
+    """A message that waits to be sent again, on the word of a person."""
+    message_id = doubtful(shop, **changes)
+    settle(message_id, "planned")
+    return message_id
+
+
+def stand(shop: Shop) -> tuple[object, ...]:
+    """State, accepted_at, and the outcomes of the attempts of the only message."""
+    (row,) = shop.rows(
+        "select state, accepted_at, array_agg(outcome order by attempt_no) from outbox.message"
+        " join outbox.attempt on message_id = id group by id"
+    )
+    return row
+
+
+@pytest.mark.parametrize("state", ["planned", "rejected"])
+@pytest.mark.parametrize("table", ["delivery_event", "engagement_event"])
+def test_no_word_of_a_person_goes_against_a_report_that_is_already_there(shop: Shop, state: str, table: str) -> None:
+    message_id = doubtful(shop)
+    event(shop, table, message_id, {"delivery_event": "delivered"}.get(table, "opened"))
+    with pytest.raises(WinbackError, match=r"had left: sendgrid reported it as .* not sent again"):
+        settle(message_id, state)
+    assert stand(shop) == ("accepted", LATER, ["accepted"])
+    assert settle(message_id, "accepted") == "winback day30"
+
+
+def test_a_report_that_nobody_could_reconcile_yet_stops_the_release_too(shop: Shop) -> None:
+    message_id = doubtful(shop)
+    event(shop, "delivery_event", message_id, "delivered")
+    with psycopg.connect(shop.owner.info.dsn, password=shop.owner.info.password) as other:
+        other.execute("select from outbox.attempt for update")  # so that reconciling passes it over
+        with pytest.raises(WinbackError, match="had left"):
+            settle(message_id, "planned")
+    assert stand(shop) == ("in_doubt", None, ["unknown"])
+
+
+def test_a_report_of_another_channel_does_not_hinder_a_release(shop: Shop) -> None:
+    message_id = doubtful(shop)
+    event(shop, "delivery_event", message_id, "delivered", channel="sms")
+    assert settle(message_id, "planned") == "winback day30"
+
+
+def test_a_message_reported_after_its_release_is_accepted_by_the_claim_and_not_sent_again(shop: Shop) -> None:
+    message_id = released(shop, tag="t", **CODE)
+    key = event(shop, "delivery_event", message_id, "delivered")
+    out = Outbound()
+    assert out.simulate().totals == {"reconciled": 1}
+    assert out.sent == []
+    assert stand(shop) == ("accepted", LATER, ["accepted"])
+    evidence = shop.value("select evidence from outbox.attempt")
+    assert (evidence["source"], evidence["event_key"], evidence["against"]["by"]) == ("webhook", key, "Kim")
+    assert "text" not in evidence["against"]
+    assert shop.rows("select tag, added_at from outbox.contact_tag") == [("t", LATER)]
+    assert shop.value("select released_at from outbox.coupon_grant") is None
+
+
+def test_what_others_are_due_in_the_same_claim_goes_out(shop: Shop) -> None:
+    first = released(shop)
+    second = shop.planned()
+    event(shop, "delivery_event", first, "delivered")
+    claim = claim_due(LATER)
+    assert [each.message_id for each in claim.opened] == [second]
+    assert (claim.verdicts, claim.picked) == ({"open": 1, "reconciled": 1}, 2)
+
+
+def test_a_message_reported_on_its_first_channel_is_not_sent_on_its_second(shop: Shop) -> None:
+    contact = shop.contact()
+    message_id = shop.planned(contact, channels=["sms", "email"])
+    Outbound(sms=lambda _: UNKNOWN).simulate()
+    settle(message_id, "planned")
+    event(shop, "delivery_event", message_id, "delivered", channel="sms")
+    shop.owner.execute("update raw.contacts set consent_sms = false")
+    out = Outbound()
+    assert out.simulate().totals == {"reconciled": 1}
+    assert shop.rows("select state, accepted_channel from outbox.message") == [("accepted", "sms")]
+
+
+def test_a_code_that_had_left_does_not_go_back_when_its_message_is_too_late(shop: Shop) -> None:
+    message_id = released(shop, **CODE)
+    event(shop, "engagement_event", message_id, "clicked")
+    with ledger() as connection:
+        assert claims.expire_overdue(connection, clock=SEND_AT + timedelta(days=9), mode="simulated") == 0
+    assert stand(shop)[0] == "accepted"
+    assert shop.value("select released_at from outbox.coupon_grant") is None
+
+
+def test_nothing_but_a_report_makes_accepted_of_what_was_not_sent(shop: Shop) -> None:
+    released(shop)
+    word = '{"source": "operator", "by": "Kim"}'
+    with pytest.raises(errors.RestrictViolation, match="but a provider's report"):
+        shop.owner.execute("update outbox.attempt set outcome = 'accepted', evidence = %s", [word])
+    with pytest.raises(errors.RestrictViolation, match="but a provider's report"):
+        shop.owner.execute(
+            "update outbox.message set state = 'accepted', accepted_at = now(), accepted_channel = 'email'"
+        )
+
+
+def test_without_a_report_a_released_message_is_sent_as_before(shop: Shop) -> None:
+    released(shop)
+    assert reconcile() == 0
+    assert Outbound().simulate().totals == {"accepted": 1}
+    assert stand(shop)[2] == ["not_sent", "accepted"]
