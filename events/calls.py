@@ -48,17 +48,32 @@ class Vendor:
 
 def receive(vendor: Vendor, call: WebhookCall, store: Store) -> Verdict:
     """Leads one call through. Whatever it holds is kept; only a verified one adds events."""
-    verdict, events = vendor.verify(call, vendor.connection), list[Event]()
-    reason = REASONS.get(verdict)
-    if verdict is Verdict.VERIFIED:
-        try:
-            events = vendor.parse(call)
-        except Unreadable as error:
-            verdict, reason = Verdict.MALFORMED, f"It cannot be read: {error}."
-        except RecursionError:
-            verdict, reason = Verdict.MALFORMED, "It cannot be read: it is nested too deeply."
-    keep(vendor.provider, call, verdict, store, events=events, reason=reason)
-    return verdict
+    verdict = vendor.verify(call, vendor.connection)
+    if verdict is not Verdict.VERIFIED:
+        keep(vendor.provider, call, verdict, store)
+        return verdict
+    events, reason = read(vendor.parse, call)
+    if reason is None:
+        keep(vendor.provider, call, verdict, store, events=events)
+        return verdict
+    keep(vendor.provider, call, Verdict.MALFORMED, store, reason=f"It cannot be read: {reason}.", whole=True)
+    return Verdict.MALFORMED
+
+
+def read(parse: Callable[[WebhookCall], list[Event]], call: WebhookCall) -> tuple[list[Event], str | None]:
+    """The events of a verified call, or none and why it cannot be read, without a word of what it holds.
+
+    Whatever a parser raises is a reason: a call that it stumbles over is kept as malformed like any other, so that it
+    can be read again once the parser is mended.
+    """
+    try:
+        return parse(call), None
+    except Unreadable as error:
+        return [], str(error)
+    except RecursionError:
+        return [], "it is nested too deeply"
+    except Exception as error:  # noqa: BLE001 - a fault of the parser must lose no call; the caller logs the reason
+        return [], f"the parser stumbled over it ({type(error).__name__})"
 
 
 def keep(
@@ -69,9 +84,13 @@ def keep(
     *,
     events: list[Event] | None = None,
     reason: str | None = None,
+    whole: bool = False,
 ) -> None:
-    """Keeps the call with its verdict, and the events it brought."""
-    body = call.body if verdict is Verdict.VERIFIED else call.body[:KEPT_OF_REFUSED]
+    """Keeps the call with its verdict, and the events it brought.
+
+    Of a refused one the beginning, or the whole body (`whole`), where it is known who sent it.
+    """
+    body = call.body if whole or verdict is Verdict.VERIFIED else call.body[:KEPT_OF_REFUSED]
     row = Call(provider, call.received_at, verdict, kept_headers(call.headers), body, reason or REASONS.get(verdict))
     store.keep(row, events or [])
     if verdict is not Verdict.VERIFIED:

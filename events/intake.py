@@ -22,6 +22,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row, tuple_row
 
+from events import calls
 from events.store import Call, Store
 from senders.contract import Event, Unreadable, Verdict, WebhookCall
 from senders.sendgrid import events as sendgrid
@@ -189,10 +190,9 @@ def _fold(row: _Landed, store: Store, folded: Folded) -> Folded:
     when = row.received_at.isoformat() if row.received_at else row.written
     call_id = uuid.uuid5(CALLS, f"{row.provider}|{when}|{hashlib.sha256(body).hexdigest()}")
     folded = replace(folded, calls=folded.calls + 1, latest=row.received_at or folded.latest)
-    try:
-        events = _parse(row, body)
-    except (Unreadable, RecursionError) as error:
-        reason = f"A row of raw.provider_events cannot be read: {error}."
+    events, why = calls.read(lambda call: _parse(row, call), _call(row, body))
+    if why is not None:
+        reason = f"A row of raw.provider_events cannot be read: {why}."
         log.warning("%s Kept as %s.", reason, call_id)
         store.keep(Call(row.provider[:60], at, Verdict.MALFORMED, {}, body, reason, call_id))
         return replace(folded, unreadable=folded.unreadable + 1)
@@ -200,17 +200,21 @@ def _fold(row: _Landed, store: Store, folded: Folded) -> Folded:
     return replace(folded, events=folded.events + len(events))
 
 
-def _parse(row: _Landed, body: bytes) -> list[Event]:
+def _call(row: _Landed, body: bytes) -> WebhookCall:
+    url = str(row.headers.get("url") or "") if isinstance(row.headers, dict) else ""
+    at = row.received_at or row.read_at
+    return WebhookCall({}, body, url, at, at)
+
+
+def _parse(row: _Landed, call: WebhookCall) -> list[Event]:
     if row.provider not in PARSERS:
         raise Unreadable(f"the provider is one of {', '.join(PARSERS)}, not {row.provider[:60]!r}")
-    at = row.received_at
-    if at is None:
+    if row.received_at is None:
         raise Unreadable(
             f"its received_at is {row.written}, and a time between the years 1 and 9999 is expected; nothing of it was "
             "counted: land it again with the time at which it was received"
         )
-    url = str(row.headers.get("url") or "") if isinstance(row.headers, dict) else ""
-    return PARSERS[row.provider](WebhookCall({}, _as_batch(row.provider, body), url, at, at))
+    return PARSERS[row.provider](replace(call, body=_as_batch(row.provider, call.body)))
 
 
 def _as_batch(provider: str, body: bytes) -> bytes:

@@ -28,11 +28,13 @@ def parse(call: WebhookCall, message_id: UUID) -> list[Event]:
     try:
         name = json.loads(call.body)["event"]
     except (ValueError, KeyError, TypeError):
-        raise Unreadable('JSON like {"event": "clicked"} was expected') from None
-    key = f"{PROVIDER}:{message_id}:{str(name)[:60]}"
+        name = None
+    if not isinstance(name, str):
+        raise Unreadable('JSON like {"event": "clicked"} was expected')
+    key = f"{PROVIDER}:{message_id}:{name[:60]}"
     if name in {"clicked", "opened"}:
         clicked = EngagementKind.CLICKED if name == "clicked" else EngagementKind.OPENED
         return [EngagementEvent(key, PROVIDER, WEBPUSH, clicked, call.occurred_at, message_id)]
     kind = DeliveryKind.DELIVERED if name in {"shown", "delivered"} else DeliveryKind.UNKNOWN
-    code = None if kind is DeliveryKind.DELIVERED else str(name)[:60]
+    code = None if kind is DeliveryKind.DELIVERED else name[:60]
     return [DeliveryEvent(key, PROVIDER, WEBPUSH, kind, call.occurred_at, message_id, code=code)]

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import psycopg
@@ -86,6 +86,22 @@ def test_a_row_that_cannot_be_read_is_kept_and_hinders_no_other(warehouse: str) 
     assert [row[0] for row in kept] == ["pigeon", "sendgrid", "sendgrid", "twilio"]
     assert {row[1] for row in kept} == {"malformed"}
     assert all(row[2] for row in kept)
+
+
+def test_a_row_over_which_the_parser_stumbles_is_kept_and_ends_no_dispatch(
+    warehouse: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(_: Any) -> Any:
+        raise AttributeError("ann@example.com")
+
+    monkeypatch.setitem(cast("dict[str, Any]", intake.PARSERS), "twilio", stumble)
+    land(warehouse, "twilio", "MessageSid=SM1")
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "a")]))
+    fold_as_dispatch_does()
+    assert delivered(warehouse) == 1
+    assert rows(warehouse, "select verdict, reason from events.webhook_call") == [
+        ("malformed", "A row of raw.provider_events cannot be read: the parser stumbled over it (AttributeError).")
+    ]
 
 
 def fold_as_dispatch_does(clock: datetime = LANDED) -> None:

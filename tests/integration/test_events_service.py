@@ -326,6 +326,33 @@ def test_a_service_worker_reports_a_click_once(client: httpx.Client, warehouse: 
     assert client.post(url, content=b"[]").status_code == 400
 
 
+@pytest.mark.parametrize("event", [[1], {"a": 1}, None, 7, True])
+def test_a_service_workers_report_of_no_known_form_is_refused_and_kept(
+    client: httpx.Client, warehouse: str, event: Any
+) -> None:
+    url = f"/events/webpush/{tokens.sign('webpush', MESSAGE)}"
+    assert client.post(url, content=json.dumps({"event": event})).status_code == 400
+    ((_, verdict, reason, _, body),) = rows(warehouse, CALLS)
+    assert (verdict, json.loads(body)) == ("malformed", {"event": event})
+    assert 'JSON like {"event": "clicked"} was expected' in reason
+
+
+def test_a_call_over_which_the_parser_stumbles_is_kept_whole_and_said(
+    client: httpx.Client, warehouse: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stumble(_: Any) -> Any:
+        raise AttributeError("ann@example.com")
+
+    monkeypatch.setattr("senders.sendgrid.events.parse", stumble)
+    items = [item("delivered", f"k{number}") for number in range(1_000)]
+    assert sendgrid(client, items) == 400
+    ((_, verdict, reason, _, body),) = rows(warehouse, CALLS)
+    assert (verdict, json.loads(body)) == ("malformed", items)
+    assert "the parser stumbled over it (AttributeError)" in reason
+    assert "AttributeError" in caplog.text
+    assert "ann@" not in caplog.text + reason
+
+
 @pytest.mark.parametrize("purpose", ["unsubscribe", "preferences"])
 def test_a_token_of_another_purpose_reports_nothing(client: httpx.Client, warehouse: str, purpose: str) -> None:
     answer = client.post(f"/events/webpush/{tokens.sign(purpose, MESSAGE)}", content=b'{"event": "clicked"}')
