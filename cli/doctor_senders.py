@@ -7,12 +7,14 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 from cli.checkup import Check, Line, failed, ok, warning
 from senders import links, registry
 from senders.contract import CHANNELS, EMAIL, SMS, WEBPUSH
 from warehouse import connections, settings
+from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
 
 HTTP_SECONDS = 10.0
@@ -148,13 +150,30 @@ def webhook_keys() -> Iterator[Line]:
             yield failed("webhook keys", str(error))
             continue
         if ready:
-            yield ok("webhook keys", f"calls for {conn_id} can be verified")
+            yield _verified(module, connection)
         else:
             yield failed(
                 "webhook keys",
                 f"no key to verify the calls of {conn_id} by: they are refused, bounces and opt-outs with them",
                 "docker/env.example shows where it goes; the provider's settings show the key.",
             )
+
+
+def _verified(vendor: ModuleType, connection: Connection) -> Line:
+    """Some sign the address they were told, too: which one that is."""
+    words = f"calls for {connection.conn_id} can be verified"
+    if not hasattr(vendor, "addresses"):
+        return ok("webhook keys", words)
+    try:
+        told = " and ".join(f"{address} ({what})" for what, address in vendor.addresses(connection).items())
+    except Misconfigured:
+        return failed(
+            "webhook keys",
+            f"nothing says to which address calls for {connection.conn_id} are posted, and they are signed for it: "
+            "behind a proxy all of them would be refused, opt-outs with them",
+            f"Set {links.VARIABLE} for the webhook service, too, or webhook_url in the connection's extra.",
+        )
+    return ok("webhook keys", f"{words} as posted to {told}")
 
 
 def alerts() -> Iterator[Line]:

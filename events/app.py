@@ -26,7 +26,7 @@ from senders.twilio import events as twilio
 from senders.webpush import events as webpush
 from warehouse import connections, tokens
 from warehouse.connections import Connection
-from warehouse.errors import WinbackError
+from warehouse.errors import Misconfigured, WinbackError
 
 log = logging.getLogger("winback.events")
 SMALL_BODY = 64 * 1024
@@ -79,6 +79,12 @@ class Service:
         ):
             if not ready:
                 log.error("No key to verify webhooks by (%s). Its calls are refused with 503 until there is one.", name)
+        self._twilio_url = ""
+        if self._twilio is not None:
+            try:
+                self._twilio_url = twilio.webhook_url(self._twilio)
+            except Misconfigured:
+                log.exception("Twilio's calls are verified for the address that this service sees: not behind a proxy.")
 
     async def guard(self, request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
         """For every request: the rate, and an answer without details when something of ours breaks."""
@@ -89,7 +95,7 @@ class Service:
             response = await follow(request)
         except (psycopg.Error, WinbackError, OSError) as error:
             log.error("A call could not be kept (%s): refused with 503, so that it comes again.", type(error).__name__)  # noqa: TRY400 - the traceback could hold a body
-            person = request.url.path.startswith(("/unsubscribe/", "/preferences/"))
+            person = str(request.scope["path"]).startswith(("/unsubscribe/", "/preferences/"))
             return pages.trouble() if person else PlainTextResponse("Try again later\n", 503)
         if 400 <= response.status_code < 500:
             self._throttle.take(caller, REFUSAL_COSTS)
@@ -185,17 +191,16 @@ class Service:
     async def _call(self, request: Request, body: bytes, connection: Connection | None) -> WebhookCall:
         now = datetime.now(UTC)
         call = WebhookCall(dict(request.headers), body, self._url(request), now, now)
-        ask = not request.url.path.startswith("/events/sendgrid")  # its events carry their own times
+        ask = not str(request.scope["path"]).startswith("/events/sendgrid")  # its events carry their own times
         moment = await run_in_threadpool(lambda: business_time(connection, call.headers, now, ask=ask))
         return replace(call, occurred_at=moment)
 
     def _url(self, request: Request) -> str:
         """The address as Twilio was told it, which a proxy in between may hide from us."""
-        told = str(self._twilio.extra.get("webhook_url") or "") if self._twilio else ""
-        if not told or not request.url.path.startswith("/events/twilio"):
+        path, query = str(request.scope["path"]), request.scope["query_string"].decode("latin-1")
+        if not self._twilio_url or not path.startswith("/events/twilio"):
             return str(request.url)
-        rest = request.url.path.removeprefix("/events/twilio")
-        return f"{told.rstrip('/')}{rest}{'?' + request.url.query if request.url.query else ''}"
+        return f"{self._twilio_url}{path.removeprefix('/events/twilio')}{'?' + query if query else ''}"
 
 
 def _message_id(purpose: str, token: str) -> UUID | None:

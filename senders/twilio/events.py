@@ -22,7 +22,10 @@ from senders.contract import (
     Verdict,
     WebhookCall,
 )
+from senders.twilio.address import addresses, webhook_url
 from warehouse.connections import Connection
+
+__all__ = ["CONNECTION", "EMPTY_TWIML", "PROVIDER", "addresses", "is_ready", "parse", "verify", "webhook_url"]
 
 PROVIDER = "twilio"
 CONNECTION = "twilio_default"

@@ -1,8 +1,8 @@
 """Text messages through Twilio: one request each, several at once; what each costs is computed before it is sent.
 
 Connection `twilio_default`: host (default https://api.twilio.com), login (account SID), password (auth token); extra:
-`webhook_url` (where status callbacks go, as Twilio sees it), `messaging_service_sid`, `connections` (16),
-`timeout_seconds`, `messages_per_second`, `sandbox`.
+`webhook_url` (where status callbacks go, as Twilio sees it; without it under our public address),
+`messaging_service_sid`, `connections` (16), `timeout_seconds`, `messages_per_second`, `sandbox`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from senders import links, render, wire
+from senders import render, wire
 from senders.contract import SMS, Message, Outcome, OutcomeKind, Rejected, SendError
 from senders.segments import measure
+from senders.twilio.address import webhook_url
 from senders.twilio.transport import Transport
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
@@ -50,8 +51,8 @@ def build(connection: Connection, definition: Mapping[str, Any]) -> TwilioSender
             "messaging_service_sid. Nothing was claimed or sent."
         )
     connections = wire.whole_number(connection, "connections", DEFAULT_CONNECTIONS, 256)
-    callback = str(connection.extra.get("webhook_url") or f"{links.public_url()}/events/twilio")
-    return TwilioSender(Transport(connection, connections), Settings(callback, number, service), connections)
+    settings = Settings(webhook_url(connection), number, service)
+    return TwilioSender(Transport(connection, connections), settings, connections)
 
 
 class TwilioSender:

@@ -198,6 +198,18 @@ def test_a_webhook_without_a_key_is_a_failure(sandbox: Handle, monkeypatch: pyte
     assert statuses == [Status.FAILED, Status.OK]
 
 
+def test_the_address_that_twilio_signs_is_named(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    give(monkeypatch, connections.TWILIO, {"login": "AC1", "password": "x"})
+    (line,) = doctor_senders.webhook_keys()
+    assert line.status is Status.FAILED
+    assert "nothing says to which address" in line.words
+    monkeypatch.setenv("WINBACK_PUBLIC_URL", "https://hello.shop.net/")
+    (line,) = doctor_senders.webhook_keys()
+    assert line.status is Status.OK
+    assert "https://hello.shop.net/events/twilio (status callbacks)" in line.words
+    assert "https://hello.shop.net/events/twilio/inbound (inbound texts)" in line.words
+
+
 def test_the_public_address_must_lead_to_our_service(
     alone: None, warehouse: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import psycopg
@@ -23,10 +23,12 @@ import pytest
 
 from events.app import create_app
 from events.store import Store
+from senders import registry
 from senders.contract import DeliveryEvent, DeliveryKind
 from tests.integration.events_service import (
     CONNECTIONS,
     MESSAGE,
+    PUBLIC,
     STRANGER,
     item,
     rows,
@@ -34,7 +36,7 @@ from tests.integration.events_service import (
     serving,
     twilio,
 )
-from warehouse import tokens
+from warehouse import connections, tokens
 from warehouse.errors import Misconfigured
 
 CALLBACK = f"/events/twilio?message_id={MESSAGE}"
@@ -203,6 +205,35 @@ def test_stop_is_a_preference_of_the_phone_and_the_phone_is_not_kept_with_it(
     assert found == [("sms", "unsubscribed", "sms_keyword", True, None)]
     everything = rows(warehouse, "select row_to_json(p)::text from events.preference p")
     assert "2025550101" not in everything[0][0]
+
+
+@pytest.mark.parametrize("told", ["variable", "extra", "extra with a slash"])
+def test_behind_a_proxy_twilios_calls_are_verified_for_the_address_that_the_sender_told(
+    environment: str, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    document: dict[str, Any] = CONNECTIONS["AIRFLOW_CONN_TWILIO_DEFAULT"]
+    extra = {"webhook_url": f"{PUBLIC}/events/twilio{'/' if 'slash' in told else ''}"} if "extra" in told else {}
+    monkeypatch.setenv("WINBACK_PUBLIC_URL", PUBLIC if told == "variable" else "https://links.example.com")
+    monkeypatch.setenv("AIRFLOW_CONN_TWILIO_DEFAULT", json.dumps({**document, "extra": extra}))
+    inside = {"Host": "events.internal:8180", "X-Forwarded-Proto": "http"}
+    sender = registry.build("twilio", connections.TWILIO, {"campaign": "c", "sms": {"from_number": "+15005550006"}})
+    callback = cast("Any", sender)._settings.status_callback
+    assert callback == f"{PUBLIC}/events/twilio"
+    with serving(create_app()) as client:  # the test's client speaks http to 127.0.0.1, signed for https://PUBLIC
+        assert twilio(client, CALLBACK, DELIVERED, headers=inside).status_code == 200
+        assert twilio(client, "/events/twilio/inbound", STOP, headers=inside).status_code == 200
+        assert twilio(client, CALLBACK, DELIVERED, token="other", headers=inside).status_code == 403
+    assert [row[:3] for row in rows(environment, PREFERENCES)] == [("sms", "unsubscribed", "sms_keyword")]
+
+
+def test_a_service_that_nobody_told_its_address_says_so(
+    environment: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    document: dict[str, Any] = CONNECTIONS["AIRFLOW_CONN_TWILIO_DEFAULT"]
+    monkeypatch.delenv("WINBACK_PUBLIC_URL", raising=False)
+    monkeypatch.setenv("AIRFLOW_CONN_TWILIO_DEFAULT", json.dumps({**document, "extra": {}}))
+    with serving(create_app()):
+        assert "verified for the address that this service sees" in caplog.text
 
 
 def test_help_and_chatter_are_kept_raw_and_change_nothing(client: httpx.Client, warehouse: str) -> None:
