@@ -23,7 +23,8 @@ with quiet as (
 )
 
 select 1 from quiet
-inner join jsonb_to_recordset(:steps) as step (key text, after_days integer) on step.after_days = quiet.days_away
+inner join jsonb_to_recordset(:steps) as step (key text, renamed_from text, after_days integer)
+    on step.after_days = quiet.days_away
 left join {batch} as decided
     on decided.contact_id = quiet.contact_id and decided.step = step.key and decided.as_of = quiet.as_of
 where :counts_purchases
@@ -32,7 +33,7 @@ where :counts_purchases
         select from outbox.decision as earlier
         where earlier.contact_id = quiet.contact_id
             and earlier.campaign = :campaign
-            and earlier.step = step.key
+            and earlier.step in (step.key, step.renamed_from)
             and earlier.due_on = quiet.as_of
     )
 

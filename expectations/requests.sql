@@ -49,13 +49,13 @@ where :is_live
 
 -- name: consent_for_each_channel
 -- Whoever is to be written to had consented by the run's clock, for the step and for the channel. A change after the clock is
--- the claim's business.
+-- the claim's business, one without a time is not known to be.
 select 1 from {batch} as request
 inner join jsonb_to_recordset(:steps) as step (key text, requires jsonb) on step.key = request.step
 left join staging.stg_raw__contacts as contact on contact.contact_id = request.contact_id
 where contact.contact_id is null
     or (
-        contact.updated_at <= :clock
+        coalesce(contact.updated_at <= :clock, true)
         and (
             (step.requires @> '["consent_email"]' and contact.has_email_consent is not true)
             or (step.requires @> '["consent_sms"]' and contact.has_sms_consent is not true)
@@ -165,7 +165,7 @@ where request.valid_until is null
     or pool.expires_at < request.valid_until
 
 -- name: due_and_timely
--- A request is due now or at most max_late_days ago, goes out on its day, and does not wait longer than a week.
+-- A request is due now or at most max_late_days ago, goes out on its day, and waits for max_late_days and a day for zones at most.
 select 1 from {batch} as request
 where request.due_on not between request.as_of - :max_late_days and request.as_of
     or request.not_before is null
@@ -173,28 +173,31 @@ where request.due_on not between request.as_of - :max_late_days and request.as_o
     or request.not_before < request.as_of::timestamp at time zone 'UTC' - interval '14 hours'
     or request.not_before > request.as_of::timestamp at time zone 'UTC' + interval '3 days'
     or request.not_after <= request.not_before
-    or request.not_after > request.not_before + interval '7 days'
+    or request.not_after > request.not_before + (:max_late_days + 2) * interval '1 day'
 
 -- name: not_messaged_before
--- Nobody is asked for a message that the same step of the same episode has sent, is sending, or holds in doubt.
+-- Nobody is asked for a message that the same step of the same episode, by its former key, too, has sent, is sending, or holds in doubt.
 select 1 from {batch} as request
+inner join jsonb_to_recordset(:steps) as step (key text, renamed_from text) on step.key = request.step
 inner join outbox.message as earlier
     on earlier.contact_id = request.contact_id
     and earlier.campaign = request.campaign
-    and earlier.step = request.step
+    and earlier.step in (step.key, step.renamed_from)
 where earlier.state not in ('skipped', 'expired', 'rejected')
     and daterange(earlier.episode_on, earlier.episode_on + earlier.step_days)
         && daterange(request.episode_on, request.episode_on + request.step_days)
 
 -- name: follow_ups_have_a_first
--- A step that follows another one follows a message of the same episode that was accepted before the clock.
+-- A step that follows another one follows that one's message of the same episode, accepted before the clock.
 select 1 from {batch} as request
 inner join jsonb_to_recordset(:steps) as step (key text, after_step text) on step.key = request.step
+left join jsonb_to_recordset(:steps) as first_step (key text, renamed_from text) on first_step.key = step.after_step
 where step.after_step is not null
     and not exists (
         select from outbox.message as first_one
         where first_one.contact_id = request.contact_id
             and first_one.campaign = request.campaign
+            and first_one.step in (first_step.key, first_step.renamed_from)
             and first_one.episode_on = request.episode_on
             and first_one.accepted_at <= :clock
     )

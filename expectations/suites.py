@@ -91,7 +91,17 @@ def parameters(judged: Judged) -> dict[str, object]:
     """What the rules may ask for, of one campaign of one run."""
     body = judged.body
     wanted = (
-        *("key", "enabled", "template_hash", "step_days", "tag", "contact_event", "channels", "requires"),
+        *(
+            "key",
+            "renamed_from",
+            "enabled",
+            "template_hash",
+            "step_days",
+            "tag",
+            "contact_event",
+            "channels",
+            "requires",
+        ),
         *("promotion", "after_step", "after_days", "variables", "merge_fields"),
     )
     return {

@@ -8,7 +8,7 @@ follows another one has no such expectation: it is bounded by the messages it fo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 
@@ -24,7 +24,10 @@ SHARE_FROM = 50
 """How many recent decisions it takes to know what share of people can usually be reached."""
 SHARE_FACTOR = 4
 
-_EXPECTED = """
+_IS_PURCHASE = "coalesce(lower(btrim({}.status, E' \\t\\r\\n')), '') not in ('cancelled', 'canceled')"
+"""As `is_purchase` of dbt_project/macros/purchases.sql, said once more: it is the models that are judged."""
+
+_EXPECTED = f"""
 with day as (
     select
         :opens_at::timestamptz as opens_at,
@@ -37,7 +40,7 @@ bought as (
     from day
     inner join staging.stg_raw__orders as orders
         on orders.ordered_at >= day.opens_at and orders.ordered_at < day.closes_at
-    where lower(orders.status) <> 'cancelled' and orders.contact_id is not null
+    where orders.contact_id is not null and {_IS_PURCHASE.format("orders")}
 )
 
 select count(*) from bought cross join day
@@ -46,11 +49,11 @@ where (
     where later.contact_id = bought.contact_id
         and later.ordered_at >= day.closes_at
         and later.ordered_at < day.day_start
-        and lower(later.status) <> 'cancelled'
+        and {_IS_PURCHASE.format("later")}
     order by later.ordered_at
     limit 1
 ) is null
-"""
+"""  # noqa: S608 - our own words
 
 _RECENT = """
 with days as (
@@ -64,19 +67,28 @@ with days as (
 select count(distinct decision.contact_id) filter (where decision.due_on = decision.as_of)::float8
     / nullif(count(distinct days.as_of), 0)
 from days
-left join outbox.decision on decision.as_of = days.as_of and decision.campaign = :campaign and decision.step = :step
+left join outbox.decision on decision.as_of = days.as_of and decision.campaign = :campaign
+    and decision.step = any(:step_keys)
 """
 
+# Of a day that was withheld, the rule that had skipped somebody comes after gate_failed or not_approved.
 _REACHED = """
-    count(*) filter (where decision.decision <> 'skip') as reached,
-    count(*) filter (where decision.decision <> 'skip' or decision.reason in (
+    count(*) filter (where it.skipped_for is null) as reached,
+    count(*) filter (where it.skipped_for is null or it.skipped_for in (
         'no_email_consent', 'no_reachable_channel', 'invalid_address', 'suppressed'
     )) as asked
+"""
+_SKIPPED_FOR = """
+    select case
+        when decision.decision = 'skip' then decision.reason
+        when decision.reason in ('gate_failed', 'not_approved') then decision.reasons[2]
+    end as skipped_for
 """
 
 _RECENT_SHARE = f"""
 select {_REACHED}
 from outbox.decision
+cross join lateral ({_SKIPPED_FOR}) as it
 where decision.campaign = :campaign and decision.as_of in (
     select run_day.as_of from outbox.run_day inner join outbox.run using (run_id)
     where run.state = 'enqueued' and run_day.as_of < :as_of
@@ -92,13 +104,13 @@ select 1 from (
     union
     select earlier.contact_id from outbox.decision as earlier  -- a day that is run again decides only what is open
     where earlier.as_of >= :as_of and earlier.due_on = :as_of
-        and earlier.campaign = :campaign and earlier.step = :step
+        and earlier.campaign = :campaign and earlier.step = any(:step_keys)
 ) as due
 having count(*) not between :low and :high
 """
 
 _SHARE = f"""
-select 1 from (select {_REACHED} from {{batch}} as decision) as share
+select 1 from (select {_REACHED} from {{batch}} as decision cross join lateral ({_SKIPPED_FOR}) as it) as share
 where share.asked >= 20 and share.reached::numeric / share.asked not between :low and :high
 """  # noqa: S608
 
@@ -109,6 +121,8 @@ class Expected:
 
     campaign: str
     step: str
+    step_keys: Sequence[str]
+    """Its key, and the one it had before."""
     as_of: date
     people: int
     recent: float | None
@@ -136,6 +150,7 @@ class Expected:
                 {
                     "campaign": self.campaign,
                     "step": self.step,
+                    "step_keys": list(self.step_keys),
                     "as_of": self.as_of,
                     "low": self.low,
                     "high": self.high,
@@ -153,6 +168,7 @@ def expected(connection: psycopg.Connection, judged: Judged) -> Iterator[Expecte
             if step["after_days"] is None or not step["enabled"]:
                 continue
             bought_on = as_of - timedelta(days=step["after_days"])
+            keys = [key for key in (step["key"], step.get("renamed_from")) if key]
             opens_at, closes_at, day_start = (
                 local_time(day, time(), judged.body["timezone"]) for day in (bought_on, bought_on + timedelta(1), as_of)
             )
@@ -162,13 +178,13 @@ def expected(connection: psycopg.Connection, judged: Judged) -> Iterator[Expecte
                 "closes_at": closes_at,
                 "day_start": day_start,
                 "campaign": judged.campaign,
-                "step": step["key"],
+                "step_keys": keys,
                 "recent_days": RECENT_DAYS,
             }
             people = connection.execute(fill(_EXPECTED, values)).fetchone()
             recent = connection.execute(fill(_RECENT, values)).fetchone()
             yield Expected(
-                judged.campaign, step["key"], as_of, people[0] if people else 0, recent[0] if recent else None
+                judged.campaign, step["key"], keys, as_of, people[0] if people else 0, recent[0] if recent else None
             )
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from campaigns import definition
+from expectations import suites, volume
+from expectations.suites import DECISIONS, REQUESTS, Judged
 from tests.integration.handoff_stub import HANDOFF
 from warehouse import settings
+from warehouse.connect import Role, connect
 
 DAY = date(2017, 10, 1)
 CLOCK = datetime(2017, 10, 1, 9, tzinfo=UTC)
@@ -103,7 +108,7 @@ class Built:
             "id": uuid.uuid4(), "run_id": self.run_id, "campaign": "winback", "contact_id": contact_id,
             "episode_on": DAY - timedelta(days=days), "step": step, "step_days": 30, "as_of": DAY - timedelta(days=3),
             "due_on": DAY - timedelta(days=3), "mode": "live", "channels": ["email"],
-            "template_hash": self.step(step)["template_hash"], "merge_fields": Jsonb({}), "consent": Jsonb({}),
+            "template_hash": self.body["steps"][0]["template_hash"], "merge_fields": Jsonb({}), "consent": Jsonb({}),
             "definition_hash": self.definition_hash, "not_before": LONG_AGO, "not_after": CLOCK, "planned_at": LONG_AGO,
             **changes,
         }  # fmt: skip
@@ -180,6 +185,39 @@ def _fill(it: Built) -> None:
     it.said("opener", "day30", 33)
     it.decide("opener", "day30_push", 33)
     it.request("opener", "day30_push", 33)
+
+
+@contextmanager
+def day_of_its_own(postgres: str, template_database: str) -> Iterator[Built]:
+    """One database with the day in it, for tests that commit nothing."""
+    name = f"winback_test_{uuid.uuid4().hex[:12]}"
+    url = urlsplit(postgres)
+    with psycopg.connect(urlunsplit(url._replace(path="/postgres")), autocommit=True) as admin:
+        admin.execute(f"create database {name} template {template_database}")
+        with connect(Role.OWNER, url=urlunsplit(url._replace(path=f"/{name}"))) as owner:
+            yield build(owner)
+        admin.execute(f"drop database {name} with (force)")
+
+
+def broken(it: Built, *, live: bool = True) -> set[str]:
+    """The rules that do not hold, asked in the test's own transaction."""
+    judged = Judged(it.run_id, live, CLOCK, [DAY], it.definition_hash, it.body)
+    decisions = [*suites.rules(DECISIONS, judged), *(x.rule() for x in volume.expected(it.owner, judged))]
+    if share := volume.share_rule(it.owner, judged):
+        decisions.append(share)
+    found = set()
+    for what, rules in ((REQUESTS, suites.rules(REQUESTS, judged)), (DECISIONS, decisions)):
+        for rule in rules:
+            row = it.owner.execute(rule.counting(suites.batch(what, judged))).fetchone()
+            if row and row[0]:
+                found.add(rule.name)
+    return found
+
+
+def renamed(it: Built, step: str, former: str) -> None:
+    """The definition now says that the step had another key before."""
+    steps = [{**listed, "renamed_from": former} if listed["key"] == step else listed for listed in it.body["steps"]]
+    it.body = {**it.body, "steps": steps}
 
 
 def folders(tmp_path: Path) -> dict[str, Path]:

@@ -6,48 +6,24 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
 import pytest
 
-from expectations import suites, volume
+from expectations import suites
 from expectations.suites import DECISIONS, REQUESTS, Judged
-from tests.integration.gate_day import CLOCK, DAY, LONG_AGO, SEND_AT, Built, build
-from warehouse.connect import Role, connect
+from tests.integration.gate_day import CLOCK, DAY, LONG_AGO, SEND_AT, Built, broken, day_of_its_own, renamed
 
 
 @pytest.fixture(scope="module")
 def shared(postgres: str, template_database: str) -> Iterator[Built]:
-    """One database with the day in it: no test here commits anything."""
-    name = f"winback_test_{uuid.uuid4().hex[:12]}"
-    url = urlsplit(postgres)
-    with psycopg.connect(urlunsplit(url._replace(path="/postgres")), autocommit=True) as admin:
-        admin.execute(f"create database {name} template {template_database}")
-        with connect(Role.OWNER, url=urlunsplit(url._replace(path=f"/{name}"))) as owner:
-            yield build(owner)
-        admin.execute(f"drop database {name} with (force)")
+    with day_of_its_own(postgres, template_database) as it:
+        yield it
 
 
 @pytest.fixture
 def built(shared: Built) -> Iterator[Built]:
     yield replace(shared)
     shared.owner.rollback()
-
-
-def broken(it: Built, *, live: bool = True) -> set[str]:
-    """The rules that do not hold, asked in the test's own transaction."""
-    judged = Judged(it.run_id, live, CLOCK, [DAY], it.definition_hash, it.body)
-    decisions = [*suites.rules(DECISIONS, judged), *(x.rule() for x in volume.expected(it.owner, judged))]
-    if share := volume.share_rule(it.owner, judged):
-        decisions.append(share)
-    found = set()
-    for what, rules in ((REQUESTS, suites.rules(REQUESTS, judged)), (DECISIONS, decisions)):
-        for rule in rules:
-            row = it.owner.execute(rule.counting(suites.batch(what, judged))).fetchone()
-            if row and row[0]:
-                found.add(rule.name)
-    return found
 
 
 def test_a_day_that_is_right_breaks_no_rule(built: Built) -> None:
@@ -97,6 +73,19 @@ def messaged_before(it: Built) -> None:
     it.said("mailed", "day30", 31)
 
 
+def messaged_before_by_its_former_key(it: Built) -> None:
+    renamed(it, "day30", "month")
+    it.said("mailed", "month", 31)
+
+
+def first_one_of_another_step(it: Built) -> None:
+    """The push asks for the episode in which day60 was sent, and day30 never was."""
+    it.said("opener", "day60", 60)
+    it.owner.execute(
+        "update handoff.send_requests set episode_on = %s where contact_id = 'opener'", [DAY - timedelta(days=60)]
+    )
+
+
 def template_says_more(it: Built) -> None:
     """The stored template asks for a fourth recommendation, of which neither the step nor the request knows."""
     it.owner.execute(
@@ -144,6 +133,10 @@ PLANTED: list[tuple[str, Callable[[Built], None]]] = [
     ("steps_as_defined", set_request("tag = 'another'", "texted")),
     ("consent_for_each_channel", lambda it: it.owner.execute("update raw.contacts set consent_email = null")),
     ("consent_for_each_channel", lambda it: it.owner.execute("update raw.contacts set consent_sms = false")),
+    (
+        "consent_for_each_channel",
+        lambda it: it.owner.execute("update raw.contacts set consent_email = false, updated_at = null"),
+    ),
     ("consent_for_each_channel", lambda it: it.owner.execute("delete from raw.contacts where contact_id = 'mailed'")),
     ("nobody_suppressed", suppressed),
     ("nobody_opted_out", opted_out),
@@ -165,7 +158,9 @@ PLANTED: list[tuple[str, Callable[[Built], None]]] = [
     ("due_and_timely", set_request("not_after = not_before + interval '30 days'")),
     ("due_and_timely", set_request("not_before = '2018-10-01', not_after = '2018-10-02'")),
     ("not_messaged_before", messaged_before),
+    ("not_messaged_before", messaged_before_by_its_former_key),
     ("follow_ups_have_a_first", set_request("episode_on = '2017-08-01'", "opener")),
+    ("follow_ups_have_a_first", first_one_of_another_step),
     ("merge_fields_complete", set_request("merge_fields = merge_fields - 'rec1_name'")),
     ("merge_fields_complete", set_request("""merge_fields = merge_fields || '{"rec1_name": " "}'""")),
     ("merge_fields_complete", set_request("merge_fields = merge_fields - 'rec3_url'")),
@@ -241,67 +236,28 @@ def test_a_step_that_was_switched_off_may_ask_for_nothing(built: Built) -> None:
     assert "steps_as_defined" in broken(built)
 
 
-def test_the_first_day_is_measured_against_the_purchases(built: Built) -> None:
-    for number in range(30):
-        built.contact(f"buyer{number}")
-        built.bought(f"buyer{number}", 30)
-    assert "volume_day30" in broken(built), "33 bought 30 days ago and 3 were decided"
+def test_a_follow_up_may_follow_a_first_one_by_its_former_key(built: Built) -> None:
+    built.said("mailed", "month", 400)
+    built.decide("mailed", "day30_push", 400)
+    built.request("mailed", "day30_push", 400)
+    built.insert(
+        "raw.web_push_subscriptions",
+        endpoint="https://push.example.com/2", contact_id="mailed", p256dh="key", auth="auth", subscribed_at=LONG_AGO,
+    )  # fmt: skip
+    assert "follow_ups_have_a_first" in broken(built)
+    renamed(built, "day30", "month")
+    assert "follow_ups_have_a_first" not in broken(built)
 
 
-def test_too_many_decisions_are_noticed_as_well_as_too_few(built: Built) -> None:
-    for number in range(30):
-        built.decide(f"ghost{number}", "day30", 30, decision="skip", reason="no_email_consent")
-    assert "volume_day30" in broken(built)
-
-
-def test_a_day_that_is_run_again_counts_what_was_decided_before(built: Built) -> None:
-    for number in range(30):
-        built.contact(f"before{number}")
-        built.quiet(f"before{number}", 30)
-    assert {"volume_day30", "cohorts_are_decided"} <= broken(built)
-    built.owner.execute(
-        "insert into outbox.decision (run_id, as_of, contact_id, campaign, step, episode_on, due_on, mode, decision,"
-        " reason, definition_hash, archived_at) select %s, %s, contact_id, 'winback', 'day30', %s, %s, 'live', 'skip',"
-        " 'no_email_consent', %s, now() from raw.contacts where contact_id like 'before%%'",
-        [built.run_id, DAY, DAY - timedelta(days=30), DAY, built.definition_hash],
-    )
-    assert broken(built) == set()
-
-
-def test_who_bought_again_is_not_expected(built: Built) -> None:
-    for number in range(30):
-        built.contact(f"buyer{number}")
-        built.bought(f"buyer{number}", 30)
-        built.bought(f"buyer{number}", 12)
-    assert "volume_day30" not in broken(built)
-
-
-def test_losing_everybodys_consent_is_noticed_although_nothing_would_be_sent(built: Built) -> None:
-    archive = (
-        "insert into outbox.decision (run_id, as_of, contact_id, campaign, step, episode_on, due_on, mode, decision,"
-        " reason, definition_hash, archived_at)"
-        " select %s, %s, 'old' || n, 'winback', 'day30', '2017-08-01', '2017-09-30', 'live',"
-        " case when n <= 60 then 'send' else 'skip' end, case when n > 60 then 'no_email_consent' end, %s, now()"
-        " from generate_series(1, 100) as n"
-    )
-    built.owner.execute("update outbox.run set state = 'failed' where run_id = %s", [built.run_id])
-    earlier = built.owner.execute(
-        "insert into outbox.run (mode, clock, definition_hash, target, holder, lease_until)"
-        " values ('live', %s, 'bundle', 'prod', 'x', now()) returning run_id",
-        [CLOCK - timedelta(days=1)],
-    ).fetchone()
-    assert earlier is not None
-    built.insert("outbox.run_day", run_id=earlier[0], as_of=DAY - timedelta(days=1), clock=CLOCK - timedelta(days=1))
-    built.owner.execute(archive, [earlier[0], DAY - timedelta(days=1), built.definition_hash])
-    for state in ("built", "validated", "enqueued"):
-        built.owner.execute("update outbox.run set state = %s where run_id = %s", [state, earlier[0]])
-    for number in range(40):
-        built.decide(
-            f"lost{number}", "day30", 33, decision="skip", reason="no_email_consent", due_on=DAY - timedelta(1)
-        )
-    assert "reachable_share_as_usual" in broken(built)
-    built.owner.execute("update cohorts.fct_decisions set reason = 'already_messaged' where contact_id like 'lost%%'")
-    assert "reachable_share_as_usual" not in broken(built), "a day that is run again sends nothing, and that is right"
+@pytest.mark.parametrize("days", [0, 3, 7, 30])
+def test_a_message_may_wait_as_long_as_its_campaign_says(built: Built, days: int) -> None:
+    built.body = {**built.body, "max_late_days": days}
+    patience = timedelta(days=days + 1) - timedelta(hours=10)
+    built.owner.execute("update handoff.send_requests set not_after = not_before + %s", [patience])
+    built.owner.execute("update handoff.send_requests set valid_until = not_after where valid_until < not_after")
+    assert "due_and_timely" not in broken(built)
+    built.owner.execute("update handoff.send_requests set not_after = not_after + interval '2 days'")
+    assert "due_and_timely" in broken(built)
 
 
 def test_a_holdout_of_the_wrong_size_is_noticed(built: Built) -> None:
