@@ -56,19 +56,24 @@ group by campaign, step
 having count(d.contact_id) <> count(*) or count(r.contact_id) <> count(*);
 
 -- name: archive_decisions(run_id, withheld, at)!
--- The archive of what was decided. A campaign that the gate held, or nobody approved, is archived as held: its people are decided anew tomorrow.
+-- The archive of what was decided. A campaign that the gate held, or nobody approved, is archived as held: its people are decided anew
+-- tomorrow, and so is whoever it skips for what the data say today: a load that lost the consents would settle them for good. Final is
+-- what no load brings back: a day that has passed, a message that was sent, a step that is switched off.
 insert into outbox.decision (
     run_id, as_of, contact_id, campaign, step, episode_on, due_on, mode, decision, reason, reasons, variant, seen,
     definition_hash, archived_at
 )
 select d.run_id, d.as_of, d.contact_id, d.campaign, d.step, d.episode_on, d.due_on, d.mode,
-    case when d.decision = 'send' and d.mode <> 'shadow' and w.reason is not null then 'hold' else d.decision end,
-    case when d.decision = 'send' and d.mode <> 'shadow' and w.reason is not null then w.reason else d.reason end,
-    case when d.decision = 'send' and d.mode <> 'shadow' and w.reason is not null
-        then array[w.reason] || coalesce(d.reasons, '{}') else coalesce(d.reasons, '{}') end,
+    case when w.reason is not null then 'hold' else d.decision end,
+    coalesce(w.reason, d.reason),
+    case when w.reason is not null then array[w.reason] else '{}' end || coalesce(d.reasons, '{}'),
     d.variant, coalesce(d.seen, '{}'), d.definition_hash, :at
 from cohorts.fct_decisions d
-left join jsonb_each_text(:withheld::jsonb) as w (campaign, reason) on w.campaign = d.campaign
+left join jsonb_each_text(:withheld::jsonb) as w (campaign, reason)
+    on w.campaign = d.campaign
+    and d.mode <> 'shadow'
+    and d.decision in ('send', 'skip')
+    and not coalesce(d.reasons, '{}') && array['too_late', 'already_messaged', 'before_live', 'step_disabled']
 where d.run_id = :run_id;
 
 -- name: freeze(run_id, withheld, at)^

@@ -110,6 +110,32 @@ def test_a_held_campaign_is_archived_as_held_and_grants_nothing(shop: Shop) -> N
     assert rows == [("winback", "hold", "gate_failed", ["gate_failed"]), ("reactivation", "send", None, [])]
 
 
+@pytest.mark.parametrize(
+    ("reason", "archived"),
+    [
+        ("no_email_consent", ("hold", "gate_failed", ["gate_failed", "no_email_consent"])),
+        ("invalid_address", ("hold", "gate_failed", ["gate_failed", "invalid_address"])),
+        ("no_reachable_channel", ("hold", "gate_failed", ["gate_failed", "no_reachable_channel"])),
+        ("too_late", ("skip", "too_late", ["too_late"])),
+        ("already_messaged", ("skip", "already_messaged", ["already_messaged"])),
+    ],
+)
+def test_of_a_held_campaign_only_those_skips_are_final_that_no_load_brings_back(
+    shop: Shop, reason: str, archived: tuple[str, str, list[str]]
+) -> None:
+    run_id = shop.open_run()
+    row = {
+        "as_of": DAY, "campaign": "winback", "step": "day30", "episode_on": DAY - timedelta(days=30), "due_on": DAY,
+        "mode": "live", "definition_hash": shop.definition_hash,
+    }  # fmt: skip
+    shop.decide(run_id, shop.contact(), "skip", reason, row=row)
+    shop.decide(run_id, shop.contact(), "skip", reason, row={**row, "mode": "shadow"})
+    shop.decide(run_id, shop.contact(), "holdout", "holdout", row=row)
+    shop.enqueue(run_id, held=["winback"])
+    rows = shop.rows("select decision, reason, reasons from outbox.decision order by mode, decision")
+    assert sorted(rows) == sorted([archived, ("skip", reason, [reason]), ("holdout", "holdout", ["holdout"])])
+
+
 def test_a_campaign_that_the_gate_said_nothing_about_is_held(shop: Shop) -> None:
     run_id = shop.open_run()
     shop.request(run_id, shop.contact())
