@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-import time
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 import requests
-from py_vapid import Vapid, VapidException
-from pywebpush import WebPushException, webpush
+from pywebpush import WebPusher
 
 from senders import wire
 from senders.contract import UNREACHABLE, NotSent, OutcomeUnknown, Rejected, Subscription
 from senders.webpush.guard import Guarded, InsideTheHouse, Session, ToSandbox
+from senders.webpush.vapid import Tokens, private_key
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
 
-TOKEN_SECONDS = 12 * 3600
-"""A VAPID token's life; at most 24 hours (RFC 8292, 2)."""
+TAKEN = frozenset({201, 202})
+"""Acceptance: 201 (RFC 8030, 5) or 202 (5.1). Whoever sits in between answers 200, too: that has to name the message."""
 
 # At DEBUG these print endpoints, which are personal.
 for _name in ("pywebpush", "py_vapid", "urllib3"):
@@ -38,8 +37,7 @@ class Transport:
 
     def __init__(self, connection: Connection, contact: str, connections: int) -> None:
         self._timeout = wire.timeout_of(connection)
-        self._key = _private_key(connection)
-        self._contact = contact
+        self._tokens = Tokens(private_key(connection), contact)
         self._session = Session()
         sandbox = str(connection.extra.get("sandbox_host") or "")
         if connection.sandbox:
@@ -61,33 +59,20 @@ class Transport:
         Raises `Gone`, `NotOurKey`, `Rejected`, `NotSent`, `OutcomeUnknown`.
         """
         parts = urlsplit(subscription.endpoint)
-        # pywebpush writes into the claims it is given: each call gets its own.
-        claims = {
-            "sub": self._contact,
-            "aud": f"{parts.scheme}://{parts.netloc}",
-            "exp": int(time.time()) + TOKEN_SECONDS,
-        }
         keys = {"p256dh": subscription.p256dh, "auth": subscription.auth}
         try:
-            answer = webpush(
-                {"endpoint": subscription.endpoint, "keys": keys},
-                data,
-                vapid_private_key=self._key,
-                vapid_claims=claims,
-                headers=headers,
-                ttl=ttl,
-                timeout=self._timeout,
-                requests_session=self._session,
-            )
+            authorized = {**headers, "Authorization": self._tokens.authorization(f"{parts.scheme}://{parts.netloc}")}
+            pusher = WebPusher({"endpoint": subscription.endpoint, "keys": keys}, requests_session=self._session)
+            answer = pusher.send(data, authorized, ttl=ttl, timeout=self._timeout)
         except Exception as error:  # noqa: BLE001 - every failure of the library is given its meaning here
             raise _translate(error) from None
         place: str | None = answer.headers.get("Location")
-        return place
+        if answer.status_code in TAKEN or (answer.status_code == requests.codes.ok and place):
+            return place
+        raise _refused(answer)
 
 
 def _translate(error: Exception) -> Exception:
-    if isinstance(error, WebPushException) and error.response is not None:
-        return _refused(error.response)
     if isinstance(error, requests.RequestException):
         if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL):
             return Rejected("The endpoint is not an https URL.", code="bad_endpoint")
@@ -114,14 +99,3 @@ def _refused(answer: requests.Response) -> Exception:
     if status < 300 or status == 408 or status >= 500:
         return OutcomeUnknown(f"The push service answered {status}.", wire.retry_after(answer.headers), code=code)
     return Rejected(f"The push service refused it with {status}.", code=code)
-
-
-def _private_key(connection: Connection) -> Vapid:
-    text = connection.password.strip()
-    try:
-        return Vapid.from_pem(text.encode()) if text.startswith("-----") else Vapid.from_string(text)
-    except (ValueError, TypeError, AttributeError, VapidException):
-        raise Misconfigured(
-            f"Connection {connection.conn_id!r} needs the VAPID private key as its password (PEM, DER or 32 bytes, "
-            "base64url). Nothing was claimed or sent."
-        ) from None

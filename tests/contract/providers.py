@@ -245,7 +245,6 @@ class WebPush(HttpProvider):
 
     vendor, channel, conn_id = "webpush", WEBPUSH, connections.WEBPUSH
     secrets = (_vapid,)
-    nonsense = (207, {}, b"<h1>It works!</h1>")
 
     def connection(self, url: str) -> dict[str, Any]:
         return {"conn_type": "webpush", "password": _vapid, "extra": {"sandbox_host": urlsplit(url).netloc}}

@@ -44,6 +44,8 @@ class Stub:
     def __init__(self, url: str) -> None:
         self.url = url
         self.requests: list[Recorded] = []
+        self.connections = 0
+        """How many were opened."""
         self.answer: Callable[[Recorded], Reply] = lambda _: Reply(500)
         self.released = threading.Event()
         """Ends every `hang`."""
@@ -56,6 +58,11 @@ def running() -> Iterator[Stub]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            with lock:
+                stub.connections += 1
+            super().setup()
 
         def _handle(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))

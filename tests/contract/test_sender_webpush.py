@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -68,6 +69,30 @@ def test_each_push_service_is_named_in_its_own_claim(webpush: WebPush) -> None:
         "https://push.example.net",
         "https://other.example.org",
     }
+
+
+def test_a_token_is_signed_once_for_a_push_service_and_serves_all_messages_to_it(webpush: WebPush) -> None:
+    sender = webpush.sender()
+    sender.send([to(NEW)])
+    sender.send([replace(to(endpoint), message_id=uuid.uuid4()) for endpoint in (NEW, OLD, OLD)])
+    assert len(webpush.stub.requests) == 4
+    assert len({request.headers["authorization"] for request in webpush.stub.requests}) == 2
+
+
+def test_one_connection_carries_one_message_after_the_other(webpush: WebPush) -> None:
+    webpush.connect(webpush.stub.url, sandbox_host=webpush.stub.url.removeprefix("http://"), connections=1)
+    sender = webpush.sender()
+    for _ in range(3):
+        sender.send([replace(to(endpoint), message_id=uuid.uuid4()) for endpoint in (NEW, OLD)])
+    assert len(webpush.stub.requests) == 6
+    assert webpush.stub.connections == 1
+
+
+def test_200_is_an_acceptance_only_where_it_names_the_message(webpush: WebPush) -> None:
+    answering(webpush, {"/s/1": Reply(200), "/s/2": Reply(200, {"Location": "https://push.example.net/m/1"})})
+    other = replace(to(OLD), message_id=message(2, WEBPUSH).message_id)
+    outcomes = webpush.sender().send([to(NEW), other])
+    assert [each.kind for each in outcomes.values()] == [OutcomeKind.UNKNOWN, OutcomeKind.ACCEPTED]
 
 
 def test_one_topic_for_a_step_and_another_for_the_next(webpush: WebPush) -> None:
