@@ -17,7 +17,7 @@ from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
 
 TAKEN = frozenset({201, 202})
-"""Acceptance: 201 (RFC 8030, 5) or 202 (5.1). Whoever sits in between answers 200, too: that has to name the message."""
+"""Acceptance: 201 (RFC 8030, 5) or 202 (5.1). A proxy or a portal answers 200, too: that has to name the message."""
 
 # At DEBUG these print endpoints, which are personal.
 for _name in ("pywebpush", "py_vapid", "urllib3"):

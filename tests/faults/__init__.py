@@ -8,6 +8,9 @@ of seconds in place of minutes (`worker.py`, the only thing that is changed), st
 breaks them is outside of them: SIGKILL and SIGSTOP, the sandbox's faults, a lock on a table that holds a worker still
 at a named point (`points.py`), a killed server. Nothing in the product knows that it is being watched.
 
+An experiment's seeds send through its channels in turn (`Experiment.channels`): e-mail in batches, notifications one by
+one to the browsers of `browsers.py`.
+
 **The control** (`naive.py`) does what is usually done: it claims with a lease, tries again after a timeout, and lets
 leases expire back to planned. It meets the same faults with the same seeds. If it shows no duplicates, the faults were
 too mild to prove anything, and the experiment fails.

@@ -82,7 +82,7 @@ def _stop(it: Round, contact_id: str, way: int) -> None:
 
 
 def _at_night(it: Round) -> None:
-    """Texts for people all over the world on a night that changes the clocks; the worker is killed now and then."""
+    """Texts and notifications all over the world in a night that turns clocks; a worker is killed now and then."""
     _show_sandbox(it)
     it.sandbox.set_faults({"kind": "latency", "seconds": 0.1}, {"kind": "lose", "channel": "webhook"})
     for _ in range(it.some(3, 1)):
@@ -97,7 +97,7 @@ def _at_night(it: Round) -> None:
 
 
 def _plan_night(it: Round) -> None:
-    """A text for each person, due at midnight in New York."""
+    """A text for half of the people and a notification for the others, due at midnight in New York."""
     day = date.fromisoformat(TRANSITIONS[it.dice.randrange(len(TRANSITIONS))])
     midnight = datetime.combine(day, datetime.min.time(), ZoneInfo(nights.CAMPAIGN_ZONE)).astimezone(UTC)
     it.crew.until_at = datetime.combine(
@@ -111,6 +111,10 @@ def _plan_night(it: Round) -> None:
         )
     run_id = it.shop.open_run(day, clock=midnight, holder="faults")
     shops.request(it.shop, run_id, day=day, channels=["sms"], send_at=midnight)
+    it.shop.owner.execute(
+        "update handoff.send_requests set channels = array['webpush'] where right(contact_id, 5)::integer > %s",
+        [it.people // 2],
+    )
     it.shop.enqueue(run_id)
 
 

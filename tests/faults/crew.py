@@ -20,12 +20,15 @@ from typing import Any, Literal
 import psycopg
 
 from local.sandbox.server import Handle
+from senders.contract import EMAIL
 from tests.integration.handoff_stub import UNTIL
 from warehouse import connections
 
 HOME = Path(__file__).resolve().parent.parent.parent
 LEASE = 2.5
 """Seconds: what five minutes are in production."""
+PUSHES = 20
+"""Notifications a second, and so in a claim: one takes a hundred otherwise, and a few kills leave nothing to do."""
 PATIENCE = 300.0
 """Seconds until a round that does not come to its end is given up."""
 BROKEN_OFF = threading.Event()
@@ -63,6 +66,8 @@ class Crew:
     lanes: int = 2
     told: Sequence[str] = ()
     """What our workers are told beside that: which run's day they step through, if not the newest one's."""
+    channel: str = EMAIL
+    """What the control sends through."""
     until_at: datetime = UNTIL
     """Where the simulated day ends: what is put off to later is not the round's business."""
     kills: int = 0
@@ -78,7 +83,7 @@ class Crew:
         """Starts workers; returns the last one."""
         command = {
             "ours": ["tests.faults.worker", str(LEASE), "dispatch", "--connections", str(self.lanes), *self.told],
-            "naive": ["tests.faults.naive", str(LEASE)],
+            "naive": ["tests.faults.naive", str(LEASE), self.channel],
         }[self.contestant]
         for _ in range(count):
             self.live.append(self.spawn(*command))
@@ -110,6 +115,9 @@ class Crew:
         for conn_id in ("sendgrid_default", "twilio_default"):
             document: dict[str, Any] = told[conn_id]
             told[conn_id] = {**document, "extra": {**document["extra"], **extra}}
+        push: dict[str, Any] = told["webpush_default"]
+        paced = {"messages_per_second": PUSHES, "connections": self.batch, "timeout_seconds": self.timeout}
+        told["webpush_default"] = {**push, "extra": {**push["extra"], **paced}}
         variables = {connections.variable(conn_id): json.dumps(document) for conn_id, document in told.items()}
         return {
             **os.environ,
@@ -163,7 +171,7 @@ class Crew:
         """How many messages the providers have taken."""
         return sum(self.sandbox.status()["accepted"].values())
 
-    def until(self, what: str, holds: Callable[[], Any], seconds: float = 60.0) -> None:
+    def until(self, what: str, holds: Callable[[], Any], seconds: float = 150.0) -> None:
         """Waits for a moment. Raises `StuckError` when it does not come."""
         end = time.monotonic() + seconds
         while not holds():

@@ -63,6 +63,7 @@ create table faults.naive (
     id uuid primary key default gen_random_uuid(),
     contact_id text not null,
     email text not null,
+    subscription jsonb,
     state text not null default 'planned',
     worker text,
     claimed_at timestamptz,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from senders.contract import EMAIL, WEBPUSH
 from tests.faults import points
 from tests.faults import shop as shops
 from tests.faults.crew import LEASE
@@ -141,26 +142,29 @@ def _at_random(it: Round) -> None:
 EXPERIMENTS = (
     Experiment(
         "claim-uncommitted", "killed before the claim commits",
-        _killed_at(points.before_the_claim_commits, times=(4, 1)), doubt=False,
+        _killed_at(points.before_the_claim_commits, times=(4, 1)), doubt=False, channels=(EMAIL, WEBPUSH),
     ),
     Experiment(
         "attempt-uncalled", "killed between attempt and call",
-        _killed_at(points.between_attempt_and_call, times=(4, 1)),
+        _killed_at(points.between_attempt_and_call, times=(4, 1)), channels=(WEBPUSH, EMAIL),
     ),
     Experiment(
         "accepted-unrecorded", "killed after acceptance, before the commit",
         _killed_at(points.after_acceptance_before_commit, points.with_the_answer_in_hand, times=(4, 2)),
-        shows="duplicated",
+        shows="duplicated", channels=(WEBPUSH, EMAIL),
     ),
-    Experiment("no-answer", "accepted, then drop, hang, 500 or nonsense", _without_an_answer, shows="duplicated"),
-    Experiment("throttled", "a storm of 429", _throttled, doubt=False),
+    Experiment(
+        "no-answer", "accepted, then drop, hang, 500 or nonsense", _without_an_answer, shows="duplicated",
+        channels=(EMAIL, WEBPUSH),
+    ),
+    Experiment("throttled", "a storm of 429", _throttled, doubt=False, channels=(WEBPUSH, EMAIL)),
     Experiment(
         "bad-recipient", "one bad recipient in 1,000", _bad_recipient, people=(1000, 200), seeds=(2, 1), doubt=False,
         excused=frozenset({"http_400"}),
     ),
     Experiment(
         "stopped", "stopped past the lease, swept, resumed", _stopped_past_its_lease, people=(300, 80),
-        shows="duplicated",
+        shows="duplicated", channels=(EMAIL, WEBPUSH),
     ),
     Experiment(
         "racing", "two runs, tasks retried and cleared, all at once", _racing, people=(1500, 300), doubt=False,
@@ -168,6 +172,6 @@ EXPERIMENTS = (
     ),
     Experiment(
         "at-random", "killed at random, every fault at once", _at_random, people=(1500, 300), seeds=(4, 1),
-        shows="duplicated",
+        shows="duplicated", channels=(EMAIL, WEBPUSH),
     ),
 )  # fmt: skip

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tests.faults import building, changes, codes, crash, delivery, webhooks
+from tests.faults import building, changes, codes, crash, delivery, pushes, webhooks
 from tests.faults.rounds import Experiment
 
 EXPERIMENTS: tuple[Experiment, ...] = (
     *delivery.EXPERIMENTS,
+    *pushes.EXPERIMENTS,
     *changes.EXPERIMENTS,
     *codes.EXPERIMENTS,
     *crash.EXPERIMENTS,

@@ -80,7 +80,7 @@ def judge(
             address: contact_id
             for contact_id, *addresses in connection.execute("select contact_id, email, phone from raw.contacts")
             for address in addresses
-        }
+        } | dict(connection.execute("select endpoint, contact_id from raw.web_push_subscriptions").fetchall())
         reached = Counter(owner[receipt["recipient"]] for receipt in receipts)
         verdict.duplicated = sum(reached.values()) - len(reached)
         if contestant == "naive":

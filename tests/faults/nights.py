@@ -22,11 +22,14 @@ def zones_of(timezone: str | None, country: str | None) -> Sequence[str]:
 
 
 def disturbed(connection: psycopg.Connection, receipts: Sequence[Mapping[str, Any]]) -> int:
-    """Texts that arrived outside the hours of a zone that their recipient may be in."""
-    texts = [receipt for receipt in receipts if receipt["channel"] == "sms"]
+    """Texts and notifications that came outside the hours of a zone that their recipient may be in."""
+    texts = [receipt for receipt in receipts if receipt["channel"] in ("sms", "webpush")]
     where = {
-        phone: zones_of(timezone, country)
-        for phone, timezone, country in connection.execute("select phone, timezone, country from raw.contacts")
+        address: zones_of(timezone, country)
+        for address, timezone, country in connection.execute(
+            "select unnest(array[phone, endpoint]), timezone, country"
+            " from raw.contacts left join raw.web_push_subscriptions using (contact_id)"
+        )
     }
     return sum(
         any(not is_open(datetime.fromisoformat(text["accepted_at"]), zone) for zone in where[text["recipient"]])

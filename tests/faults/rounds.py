@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from local.sandbox.server import Handle, Sandbox
+from local.sandbox.server import PUSH_KEYS, Handle, Sandbox
+from senders.contract import EMAIL
+from tests.faults import browsers
 from tests.faults import shop as shops
 from tests.faults.crew import BROKEN_OFF, Contestant, Crew, crew
 from tests.faults.database import Arena, warehouse
@@ -34,6 +36,13 @@ class Round:
     quick: bool
     dice: random.Random
     folder: Path
+    channel: str = EMAIL
+    """What it sends through, where an experiment does not choose for itself."""
+
+    @property
+    def browsers(self) -> Path:
+        """What the sandbox's push services know of subscriptions (`browsers.tell`)."""
+        return self.folder / PUSH_KEYS
 
     @property
     def ours(self) -> bool:
@@ -47,7 +56,7 @@ class Round:
 
 def plan(it: Round) -> None:
     """A message for each person."""
-    shops.plan(it.shop, it.people)
+    shops.plan(it.shop, it.people, channels=[it.channel])
 
 
 class Stage(Protocol):
@@ -82,6 +91,8 @@ class Experiment:
     """What the control has to show here (a field of its verdicts), or else the faults proved nothing."""
     excused: frozenset[str] = frozenset()
     """Reasons for which a message may rightly not be sent here."""
+    channels: tuple[str, ...] = (EMAIL,)
+    """What its rounds send through: the first seed through the first of them, the next one through the next."""
     doubt: bool = True
     """Whether messages may be in doubt at the end; False: the fault leaves no room for doubt."""
 
@@ -176,10 +187,13 @@ def play(arena: Arena, experiment: Experiment, contestant: Contestant, seed: int
     """One round, judged."""
     people = experiment.people[quick]
     with (experiment.stage or on_stage)(arena, contestant, seed, people=people, quick=quick) as it:
+        it.channel = it.crew.channel = experiment.channels[(seed - 1) % len(experiment.channels)]
         if not experiment.doubt:
             it.crew.timeout = 30.0  # a slow machine must not look like a lost answer
         with warehouse(it.url):
             experiment.prepare(it)
+        if not it.browsers.exists():
+            browsers.tell(it.shop, it.browsers)
         experiment.play(it)
         verdict = judge(
             it.url, contestant, it.sandbox, people=it.people, excused=experiment.excused, until=it.crew.until_at
@@ -204,9 +218,10 @@ def on_stage(
     `events_url`: where the sandbox reports to. `handmade`: with a hand-off that is written by hand, not by dbt.
     """
     folder = Path(tempfile.mkdtemp(prefix="winback-faults-"))
+    push_keys = folder / PUSH_KEYS
     with (
         arena.database(handmade=handmade) as url,
-        Sandbox(seed=seed, events_url=events_url) as sandbox,
+        Sandbox(seed=seed, events_url=events_url, push_keys=push_keys) as sandbox,
         shops.opened(url) as shop,
         crew(contestant, url, sandbox, folder, seed) as hands,
     ):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from tests.faults import naive
+from tests.faults import browsers, naive
 from tests.integration.handoff_stub import BUILT_AT, DAY, SEND_AT, TEMPLATE, Shop, campaign
 from warehouse.connect import Role, connect
 
@@ -71,8 +71,9 @@ def opened(url: str, **changes: Any) -> Iterator[Shop]:
 
 
 def fill(shop: Shop, people: int, *, first: int = 1) -> None:
-    """So many contacts who may be mailed and texted."""
+    """So many contacts who may be mailed and texted, with a browser each."""
     shop.owner.execute(CONTACTS, {"first": first, "last": first + people - 1})
+    browsers.subscribe(shop)
     shop.owner.execute("analyze raw.contacts")
 
 
