@@ -64,6 +64,7 @@ class Crew:
     batch: int = 20
     timeout: float = 1.5
     lanes: int = 2
+    lease: float = LEASE
     told: Sequence[str] = ()
     """What our workers are told beside that: which run's day they step through, if not the newest one's."""
     channel: str = EMAIL
@@ -82,8 +83,8 @@ class Crew:
     def start(self, count: int = 1) -> subprocess.Popen[bytes]:
         """Starts workers; returns the last one."""
         command = {
-            "ours": ["tests.faults.worker", str(LEASE), "dispatch", "--connections", str(self.lanes), *self.told],
-            "naive": ["tests.faults.naive", str(LEASE), self.channel],
+            "ours": ["tests.faults.worker", str(self.lease), "dispatch", "--connections", str(self.lanes), *self.told],
+            "naive": ["tests.faults.naive", str(self.lease), self.channel],
         }[self.contestant]
         for _ in range(count):
             self.live.append(self.spawn(*command))
@@ -104,7 +105,7 @@ class Crew:
 
     def verb(self, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
         """`winback ...` in a process of the round, one of the crew: it ends with it at the latest."""
-        process = self.spawn("tests.faults.worker", str(LEASE), *arguments, log=self.verbs, **variables)
+        process = self.spawn("tests.faults.worker", str(self.lease), *arguments, log=self.verbs, **variables)
         self.live.append(process)
         return process
 

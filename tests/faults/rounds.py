@@ -18,7 +18,7 @@ from local.sandbox.server import PUSH_KEYS, Handle, Sandbox
 from senders.contract import EMAIL
 from tests.faults import browsers
 from tests.faults import shop as shops
-from tests.faults.crew import BROKEN_OFF, Contestant, Crew, crew
+from tests.faults.crew import BROKEN_OFF, LEASE, Contestant, Crew, crew
 from tests.faults.database import Arena, warehouse
 from tests.faults.judge import Verdict, judge
 from tests.integration.handoff_stub import SEND_AT, Shop
@@ -190,6 +190,7 @@ def play(arena: Arena, experiment: Experiment, contestant: Contestant, seed: int
         it.channel = it.crew.channel = experiment.channels[(seed - 1) % len(experiment.channels)]
         if not experiment.doubt:
             it.crew.timeout = 30.0  # a slow machine must not look like a lost answer
+            it.crew.lease = it.crew.timeout if it.ours else LEASE  # nor like a dead worker: here none dies with a claim
         with warehouse(it.url):
             experiment.prepare(it)
         if not it.browsers.exists():
