@@ -30,7 +30,7 @@ HOLDER = "bench"
 PROMOTION = "winback_discount10"
 STEPS: dict[str, dict[str, Any]] = {
     "email": {"key": "day60", "requires": ["consent_email"], "promotion": PROMOTION, "template": "discount10"},
-    "sms": {"key": "day60", "requires": [], "promotion": PROMOTION, "template": "discount10"},
+    "sms": {"key": "day60", "requires": ["consent_sms"], "promotion": PROMOTION, "template": "discount10"},
     "webpush": {"key": "day60", "requires": [], "template": "bestsellers", "link": "/bestsellers"},
 }
 """Channel -> the campaign's only step."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from senders.contract import Rejected
@@ -46,10 +46,15 @@ def variables(source: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(PLACEHOLDER.findall(source)))
 
 
-def check(source: str, fields: Mapping[str, str]) -> None:
-    """What `render_text` would raise for these fields, without writing the text: `Unfilled` or `Rejected`."""
-    for name in _parts(source)[1::2]:
+def check(sources: Sequence[str], fields: Mapping[str, str]) -> None:
+    """What filling these would raise, without writing a text: `Unfilled` or `Rejected`."""
+    for name in _names(tuple(sources)):
         value(name, fields)
+
+
+@lru_cache(maxsize=256)
+def _names(sources: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for source in sources for name in _parts(source)[1::2]))
 
 
 def value(name: str, fields: Mapping[str, str]) -> str:

@@ -45,8 +45,7 @@ def check(message: Message, settings: Settings) -> None:
         return
     if not template.subject or not (template.html or template.text):
         raise Rejected(f"Template {template.template_hash[:12]} has no subject or no e-mail content.", code="template")
-    for source in (template.subject, template.text, template.html):
-        render.check(source or "", message.fields)
+    render.check((template.subject, template.text or "", template.html or ""), message.fields)
 
 
 def build(messages: Sequence[Message], settings: Settings) -> dict[str, Any]:
