@@ -7,6 +7,7 @@
 | limit | cohorts, decisions and allocations against the fewest hand-written statements that give the same rows |
 | coupons | a million codes allocated and frozen against a bare INSERT ... SELECT, and against row-by-row SKIP LOCKED |
 | sending | the dispatcher with its ledger against the SDKs' one call a message, plain HTTP and bare encryption |
+| dispatch-memory | the peak memory of a dispatching process over many planned messages against few |
 | memory | the peak memory of every Python process, at 1 and at 10 million orders |
 """
 
@@ -31,7 +32,7 @@ from rich.table import Table
 from bench import server
 from bench.measure import Figure, say
 
-NAMES = ("growth", "usual-way", "limit", "coupons", "sending", "memory")
+NAMES = ("growth", "usual-way", "limit", "coupons", "sending", "dispatch-memory", "memory")
 RESULTS = Path(__file__).parent / "results.json"
 
 
