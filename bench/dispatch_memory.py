@@ -1,6 +1,6 @@
 """Memory of a dispatching process: two hundred thousand planned messages against twenty thousand.
 
-One process sends everything, with the lanes and batches it has by default, to the sink: what it holds is a batch a lane.
+One process sends everything, with the lanes and batches it has by default, to the sink: it holds a batch a lane.
 """
 
 from __future__ import annotations

@@ -76,7 +76,8 @@ with last as (
 ), persons as (
     select due.*, coalesce((
         select o.contact_id from raw.contacts o
-        where lower(btrim(o.email)) = due.email or btrim(o.phone) = due.phone order by o.created_at, o.contact_id limit 1
+        where lower(btrim(o.email)) = due.email or btrim(o.phone) = due.phone
+        order by o.created_at, o.contact_id limit 1
     ), due.contact_id) as person_id
     from due
 ), seen as (
