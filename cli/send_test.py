@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -200,7 +201,7 @@ def _message(
     fields, sampled = values(document, replace(person, fields=kept))
     harmless = links.test_url()
     fields |= {"unsubscribe_url": harmless, "preferences_url": harmless}
-    now = datetime.now(UTC)
+    now, read_at = datetime.now(UTC), monotonic()
     message = Message(
         message_id=uuid.uuid4(),  # in no ledger: what a provider reports of it finds nobody
         channel=channel,
@@ -211,6 +212,7 @@ def _message(
         step=document["key"],
         deliver_before=now + VALID_FOR,
         clock=now,
+        clock_read_at=read_at,
         unsubscribe_url=harmless,
     )
     return message, list(sampled)

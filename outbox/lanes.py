@@ -240,20 +240,20 @@ class Lane:
                 spared = Outcome(OutcomeKind.NOT_SENT, error_code="stopped", retry_after=timedelta())
             answers: dict[uuid.UUID, Outcome] = {}
             try:
-                now, held = clock.now(self._connection), self._still_held(part)
+                reading, held = clock.read(self._connection), self._still_held(part)
             except psycopg.OperationalError:
                 spared = spared or _NO_DATABASE
             if spared is None:
                 answers = {each.message_id: _TOO_LATE for each in part if each.message_id not in held}
                 fields = self._step_fields(group)
                 messages = [
-                    _message(each, group, template, fields.get(each.step, {}), now)
+                    _message(each, group, template, fields.get(each.step, {}), reading)
                     for each in part
                     if each.message_id in held
                 ]
                 if messages:
                     told, spared = self._hand_over(group, sender, messages)
-                    self._shared.learn(group, told, now, unreachable_after=sender.unreachable_after)
+                    self._shared.learn(group, told, reading[0], unreachable_after=sender.unreachable_after)
                     answers.update(told)
             for each in part:
                 yield Told(each.message_id, each.attempt_no, answers.get(each.message_id) or spared or _UNANSWERED)
@@ -346,7 +346,11 @@ _UNANSWERED = Outcome(OutcomeKind.UNKNOWN, error_code="no_outcome", detail="The 
 
 
 def _message(
-    claimed: Claimed, group: Group, template: Template, step_fields: Mapping[str, str], now: datetime
+    claimed: Claimed,
+    group: Group,
+    template: Template,
+    step_fields: Mapping[str, str],
+    reading: tuple[datetime, float | None],
 ) -> Message:
     """The message as its sender takes it, with what is completed only now and stored nowhere."""
     unsubscribe_url = links.unsubscribe_url(claimed.message_id)
@@ -363,6 +367,7 @@ def _message(
         campaign=claimed.campaign,
         step=claimed.step,
         deliver_before=claimed.deliver_before,
-        clock=now,
+        clock=reading[0],
+        clock_read_at=reading[1],
         unsubscribe_url=unsubscribe_url,
     )

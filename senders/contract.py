@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from time import monotonic
 from typing import Protocol, runtime_checkable
 
 from warehouse.errors import Misconfigured
@@ -78,14 +79,20 @@ class Message:
     deliver_before: datetime
     """Aware. After it the message must not arrive any more: `not_after` or the next quiet hours, the earlier one."""
     clock: datetime
-    """Aware: the run's time now. Validity periods and TTLs are `deliver_before - clock`."""
+    """Aware: the run's time when the message was made ready."""
+    clock_read_at: float | None = None
+    """`time.monotonic()` when `clock` was read. None: that clock stands still until it is told (simulated)."""
     unsubscribe_url: str = field(default="", repr=False)
     """https URL for List-Unsubscribe; answers POST with one click (RFC 8058)."""
 
     @property
     def validity(self) -> timedelta:
-        """How long the message stays useful; never negative."""
-        return max(self.deliver_before - self.clock, timedelta())
+        """How long the message stays useful from this moment on, never negative: validity periods and TTLs.
+
+        What has passed since the clock was read counts: a message may have waited for slow answers to others.
+        """
+        passed = timedelta(seconds=0 if self.clock_read_at is None else monotonic() - self.clock_read_at)
+        return max(self.deliver_before - self.clock - passed, timedelta())
 
 
 UNREACHABLE = "unreachable"

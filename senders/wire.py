@@ -20,6 +20,8 @@ from warehouse.errors import Misconfigured
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 LONGEST_WAIT = timedelta(hours=24)
+SHORTEST_USE = timedelta(seconds=1)
+"""With less time left than that, nothing is handed over."""
 
 OWN_HOSTS = re.compile(
     r"(^|\.)(sendgrid\.(com|net)|twilio\.com|googleapis\.com|google\.com|push\.apple\.com|notify\.windows\.com"
@@ -115,10 +117,25 @@ def scrub(text: object, limit: int = 200) -> str:
     return words[:limit]
 
 
-def too_late(messages: Iterable[Message], least: timedelta = timedelta(seconds=1)) -> dict[UUID, Outcome]:
-    """`not_sent` for the messages whose time is over: a provider's queue must not deliver them at night."""
-    late = NotSent("Its time was over before the provider was called.", code="too_late").outcome()
-    return {message.message_id: late for message in messages if message.validity < least}
+class TooLate(NotSent):
+    """A message's time was over before the provider was called: a provider's queue must not deliver it at night."""
+
+    def __init__(self) -> None:
+        super().__init__("Its time was over before the provider was called.", code="too_late")
+
+
+def time_left(message: Message, least: timedelta = SHORTEST_USE) -> timedelta:
+    """How long a message is still of use, asked directly before its call. Raises `TooLate` for less than `least`."""
+    left = message.validity
+    if left < least:
+        raise TooLate
+    return left
+
+
+def too_late(messages: Iterable[Message]) -> dict[UUID, Outcome]:
+    """`not_sent` for those of one request whose time is over, asked directly before its call."""
+    late = TooLate().outcome()
+    return {message.message_id: late for message in messages if message.validity < SHORTEST_USE}
 
 
 def settle(outcomes: dict[UUID, Outcome], failure: Misconfigured | None) -> dict[UUID, Outcome]:
@@ -144,7 +161,7 @@ def in_parallel(
     """One call a message, many at once; one outcome each, whatever `send_one` raises.
 
     With `pause`, the first `not_sent` spares the calls that have not begun: they get the same answer; so does a
-    failure with a Retry-After. Raises `Misconfigured` when nothing can have left.
+    failure with a Retry-After, and none that comes `TooLate`. Raises `Misconfigured` when nothing can have left.
     """
     spared: list[Outcome] = []
     failures: list[Misconfigured] = []
@@ -158,6 +175,8 @@ def in_parallel(
             failures.append(error)
             outcome = MISCONFIGURED
             spared.append(outcome)
+        except TooLate as error:
+            return error.outcome()
         except SendError as error:
             outcome = error.outcome()
         except Exception as error:  # noqa: BLE001 - the call had begun: whatever broke, the message may have left

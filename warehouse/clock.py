@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
+from time import monotonic
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -35,6 +36,14 @@ class Clock:
         assert row is not None  # noqa: S101 - a bare select always answers
         now: datetime = row[0]
         return now.astimezone(UTC)
+
+    def read(self, connection: psycopg.Connection) -> tuple[datetime, float | None]:
+        """The business time, and `time.monotonic()` at no later a moment, by which it can be carried on.
+
+        None for the second where the clock is simulated: it stands still, however long something takes.
+        """
+        began = monotonic()
+        return self.now(connection), began if self.instant is None else None
 
     def at(self, instant: datetime) -> Clock:
         """The same clock, moved to `instant` (simulated only)."""

@@ -35,12 +35,10 @@ class MemorySender:
 
     def send(self, messages: Sequence[Message]) -> Mapping[UUID, Outcome]:
         """Asks `answer` about each message. Raises `Misconfigured` when it does so before anything was taken."""
-        outcomes = wire.too_late(messages)
+        outcomes: dict[UUID, Outcome] = {}
         failure: Misconfigured | None = None
         spared: Outcome | None = None
         for message in messages:
-            if message.message_id in outcomes:
-                continue
             outcome = spared
             if outcome is None:
                 try:
@@ -48,6 +46,8 @@ class MemorySender:
                 except Misconfigured as error:
                     failure, outcome = error, wire.MISCONFIGURED
                     spared = outcome
+                except wire.TooLate as error:
+                    outcome = error.outcome()
                 except SendError as error:
                     outcome = error.outcome()
                     if isinstance(error, NotSent):
@@ -59,6 +59,7 @@ class MemorySender:
 
     def _ask(self, message: Message) -> Outcome:
         _check(message)
+        wire.time_left(message)
         try:
             outcome = self.answer(message)
         except OutcomeUnknown:

@@ -11,7 +11,7 @@ that was handed over alone, size, content and subject are its own.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -54,6 +54,15 @@ class Halved:
             self.spared = Outcome(OutcomeKind.NOT_SENT, error_code=TEMPLATE_REFUSED, detail=str(failure))
         return self.spared
 
+    def in_time(self, queue: deque[Sequence[Message]]) -> Iterator[Sequence[Message]]:
+        """The parts of a queue, one after the other, each without what has become too late by its turn."""
+        while queue:
+            part = queue.popleft()
+            late = wire.too_late(part)
+            self.outcomes |= late
+            if len(late) < len(part):
+                yield [message for message in part if message.message_id not in late]
+
 
 def deliver(
     messages: Sequence[Message],
@@ -71,8 +80,7 @@ def deliver(
     done = Halved()
     unclear: dict[UUID, Unclear] = {}
     queue = deque([messages])
-    while queue:
-        part = queue.popleft()
+    for part in done.in_time(queue):
         outcome = done.spared
         if outcome is None:
             try:

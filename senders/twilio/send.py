@@ -69,9 +69,7 @@ class TwilioSender:
 
     def send(self, messages: Sequence[Message]) -> Mapping[UUID, Outcome]:
         """Hands over up to `batch_size` messages, one outcome each. Raises `Misconfigured` when none has left."""
-        late = wire.too_late(messages, SHORTEST_VALIDITY)
-        ready = [message for message in messages if message.message_id not in late]
-        return late | wire.in_parallel(self._pool, ready, self._send_one, pause=True)
+        return wire.in_parallel(self._pool, messages, self._send_one, pause=True)
 
     def _send_one(self, message: Message) -> Outcome:
         if not message.recipient.phone:
@@ -83,17 +81,18 @@ class TwilioSender:
         known = Outcome(OutcomeKind.ACCEPTED, segments=cost.segments, encoding=cost.encoding)
         if cost.characters > LONGEST_BODY:
             raise Rejected(f"The text has {cost.characters} characters; Twilio takes {LONGEST_BODY}.", code="too_long")
+        arguments = self._arguments(message, wire.time_left(message, SHORTEST_VALIDITY))
         try:
-            sid = self._transport.post(body=body, to=message.recipient.phone, **self._arguments(message))
+            sid = self._transport.post(body=body, to=message.recipient.phone, **arguments)
         except SendError as error:
             return replace(error.outcome(), segments=cost.segments, encoding=cost.encoding)
         return replace(known, provider_message_id=sid)
 
-    def _arguments(self, message: Message) -> dict[str, Any]:
+    def _arguments(self, message: Message, left: timedelta) -> dict[str, Any]:
         settings = self._settings
         arguments: dict[str, Any] = {
             "status_callback": f"{settings.status_callback}?{urlencode({'message_id': str(message.message_id)})}",
-            "validity_period": min(int(message.validity.total_seconds()), LONGEST_VALIDITY),
+            "validity_period": min(int(left.total_seconds()), LONGEST_VALIDITY),
         }
         if settings.messaging_service_sid:
             arguments["messaging_service_sid"] = settings.messaging_service_sid

@@ -68,10 +68,8 @@ class WebPushSender:
 
     def send(self, messages: Sequence[Message]) -> Mapping[UUID, Outcome]:
         """Hands over up to `batch_size` notifications, one outcome each. Raises `Misconfigured` when none has left."""
-        late = wire.too_late(messages)
-        ready = [message for message in messages if message.message_id not in late]
-        outcomes = late | wire.in_parallel(self._pool, ready, self._send_one, pause=False)
-        return self._judge_key(ready, outcomes)
+        outcomes = wire.in_parallel(self._pool, messages, self._send_one, pause=False)
+        return self._judge_key(messages, outcomes)
 
     def _judge_key(self, messages: Sequence[Message], outcomes: dict[UUID, Outcome]) -> dict[UUID, Outcome]:
         """Whose fault a refused key is (401, 403: RFC 8292, 4.2). Ours, where it is refused for several people and no
@@ -104,7 +102,8 @@ class WebPushSender:
             host = urlsplit(subscription.endpoint).netloc
             try:
                 self._leave_alone(host)
-                place = self._transport.post(subscription, data, headers, int(message.validity.total_seconds()))
+                ttl = int(wire.time_left(message).total_seconds())
+                place = self._transport.post(subscription, data, headers, ttl)
             except Gone as error:
                 gone.append(subscription.endpoint)
                 last = error

@@ -113,10 +113,16 @@ class Provider(ABC):
     def __init__(self) -> None:
         self.taken: list[uuid.UUID] = []
         self.asked: list[uuid.UUID] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+        """Called while the provider thinks about one call, before it answers."""
 
     @abstractmethod
     def sender(self) -> Sender:
         """A sender that talks to this provider."""
+
+    @abstractmethod
+    def one_by_one(self) -> None:
+        """The next sender makes one call at a time, each with one message."""
 
     @abstractmethod
     def behaves(self, how: str, *, bad: int | None = None) -> None:
@@ -149,6 +155,9 @@ class HttpProvider(Provider):
     @abstractmethod
     def connection(self, url: str) -> dict[str, Any]:
         """The Airflow connection."""
+
+    def one_by_one(self) -> None:
+        self.connect(self.stub.url, connections=1, batch_size=1)
 
     def sender(self) -> Sender:
         return build(self.vendor, self.conn_id, DEFINITION)
@@ -183,6 +192,7 @@ class HttpProvider(Provider):
         def answer(request: Recorded) -> Reply:
             ids = self.ids(request)
             self.asked += ids
+            self.meanwhile()
             if how in replies:
                 return replies[how]
             if refused in ids:
@@ -271,6 +281,9 @@ class Memory(Provider):
     def sender(self) -> Sender:
         return MemorySender(EMAIL, answer=lambda one: self._answer(one))  # noqa: PLW0108 - looked up at each call
 
+    def one_by_one(self) -> None:
+        """It never does otherwise."""
+
     def behaves(self, how: str, *, bad: int | None = None) -> None:
         refused = None if bad is None else message(bad, EMAIL).message_id
         errors: dict[str, Exception] = {
@@ -283,6 +296,7 @@ class Memory(Provider):
 
         def answer(one: Message) -> Outcome:
             self.asked.append(one.message_id)
+            self.meanwhile()
             if how in errors:
                 raise errors[how]
             if how in doubts:

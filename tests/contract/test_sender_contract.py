@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 
+from senders import contract
 from senders.contract import Message, Outcome, OutcomeKind
 from tests.contract.providers import CLOCK, NAME, Provider, message
 from warehouse.errors import Misconfigured
@@ -121,6 +122,41 @@ def test_a_message_whose_time_is_over_is_not_sent(provider: Provider) -> None:
     assert (outcomes[late.message_id].kind, outcomes[late.message_id].error_code) == (OutcomeKind.NOT_SENT, "too_late")
     assert outcomes[good.message_id].kind is OutcomeKind.ACCEPTED
     assert provider.asked == [good.message_id]
+
+
+def takes_ten_seconds_a_call(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call takes ten seconds by the machine's clock, which is the test's."""
+    passed = [0.0]
+    monkeypatch.setattr(contract, "monotonic", lambda: passed[0])
+
+    def wait() -> None:
+        passed[0] += 10
+
+    provider.meanwhile = wait
+    provider.one_by_one()
+
+
+def test_behind_slow_answers_nothing_is_handed_over_after_its_time(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    takes_ten_seconds_a_call(provider, monkeypatch)
+    soon, plenty = CLOCK + timedelta(seconds=30), CLOCK + timedelta(hours=3)
+    messages = [
+        replace(one, clock_read_at=0.0, deliver_before=plenty if number == 5 else soon)
+        for number, one in enumerate(some(provider, 6))
+    ]
+    ids = [one.message_id for one in messages]
+    outcomes = send(provider, messages)
+    assert provider.asked == provider.taken == [*ids[:3], ids[5]]
+    assert {(outcomes[key].kind, outcomes[key].error_code) for key in ids[3:5]} == {(OutcomeKind.NOT_SENT, "too_late")}
+
+
+def test_a_simulated_clock_stands_still_however_slow_the_answers_are(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    takes_ten_seconds_a_call(provider, monkeypatch)
+    messages = [replace(one, deliver_before=CLOCK + timedelta(seconds=30)) for one in some(provider, 6)]
+    assert kinds(send(provider, messages)) == {OutcomeKind.ACCEPTED: 6}
 
 
 def test_a_message_with_a_hole_is_rejected_by_the_name_of_the_variable(provider: Provider) -> None:

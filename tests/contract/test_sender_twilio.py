@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from senders import registry
+from senders import contract, registry
 from senders.contract import SMS, OutcomeKind
 from tests.contract.providers import CLOCK, DEFINITION, SID, TEMPLATE, TOKEN, Twilio, message
 from tests.contract.stub import Recorded, Reply, Stub
@@ -61,6 +61,20 @@ def test_a_text_is_valid_until_the_quiet_hours_and_never_longer_than_twilio_allo
 def test_a_text_with_five_seconds_left_is_not_sent(twilio: Twilio) -> None:
     (outcome,) = twilio.sender().send([replace(message(1, SMS), deliver_before=CLOCK + timedelta(seconds=5))]).values()
     assert (outcome.kind, outcome.error_code) == (OutcomeKind.NOT_SENT, "too_late")
+
+
+def test_behind_slow_answers_a_text_is_valid_for_what_is_left_of_its_time(
+    twilio: Twilio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = iter([0.2, 10.0, 83.9, 84.0, 85.0])
+    monkeypatch.setattr(contract, "monotonic", lambda: next(passed))
+    twilio.one_by_one()
+    soon = CLOCK + timedelta(seconds=90)
+    outcomes = twilio.sender().send(
+        [replace(message(number, SMS), clock_read_at=0.0, deliver_before=soon) for number in range(5)]
+    )
+    assert [form(request)["ValidityPeriod"] for request in twilio.stub.requests] == ["89", "80", "6", "6"]
+    assert [outcome.error_code for outcome in outcomes.values()] == [None, None, None, None, "too_late"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from py_vapid import Vapid
 
-from senders import registry
+from senders import contract, registry
 from senders.contract import WEBPUSH, Message, OutcomeKind, Push, Recipient
 from tests.contract.providers import CLOCK, DEFINITION, TEMPLATE, WebPush, message, subscription
 from tests.contract.stub import Recorded, Reply, Stub
@@ -265,6 +265,20 @@ def test_where_a_push_lies_is_kept_as_a_hash(webpush: WebPush) -> None:
     assert outcome.provider_message_id
     assert "secret" not in outcome.provider_message_id
     assert "push.example.net" not in outcome.provider_message_id
+
+
+def test_behind_slow_answers_the_next_subscription_is_asked_for_what_is_left_of_the_time_or_not_at_all(
+    webpush: WebPush, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    third = "https://third.example.org/s/3"
+    answering(webpush, {"/s/1": Reply(410), "/s/2": Reply(404), "/s/3": Reply(201)})
+    passed = iter([0.0, 50.5, 100.0])
+    monkeypatch.setattr(contract, "monotonic", lambda: next(passed))
+    soon = CLOCK + timedelta(seconds=90)
+    (outcome,) = webpush.sender().send([to(NEW, OLD, third, clock_read_at=0.0, deliver_before=soon)]).values()
+    assert [request.headers["ttl"] for request in webpush.stub.requests] == ["90", "39"]
+    assert (outcome.kind, outcome.error_code) == (OutcomeKind.NOT_SENT, "too_late")
+    assert list(outcome.gone_endpoints) == [NEW, OLD]
 
 
 def test_time_to_live_ends_with_the_messages_time(webpush: WebPush) -> None:

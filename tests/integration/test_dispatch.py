@@ -17,7 +17,8 @@ from outbox import claims, outcomes
 from outbox.dispatch import Dispatcher
 from outbox.outcomes import Told
 from outbox.sql import ledger
-from senders.contract import EMAIL, Outcome, OutcomeKind
+from senders import contract
+from senders.contract import EMAIL, Message, Outcome, OutcomeKind
 from senders.memory.send import MemorySender
 from tests.integration.handoff_stub import BUILT_AT, SEND_AT, UNTIL, Shop, campaign
 from tests.integration.outbound import ACCEPT, REJECT, UNKNOWN, Outbound, claim_due, states, together
@@ -269,6 +270,41 @@ def test_a_live_pass_waits_out_a_short_pause_that_the_provider_asked_for(shop: S
     answers = iter([Outcome(OutcomeKind.NOT_SENT, retry_after=timedelta(seconds=1)), ACCEPT])
     out = Outbound(email=lambda _: next(answers))
     assert Dispatcher(out.factory).live().totals == {"planned": 1, "accepted": 1}
+
+
+def test_behind_slow_answers_a_live_pass_hands_nothing_over_after_its_time(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, passed = datetime.now(UTC), [0.0]
+    times = {"not_before": now - timedelta(minutes=1), "not_after": now + timedelta(days=3)}
+    for _ in range(3):
+        shop.planned(run_mode="live", **times)
+    monkeypatch.setattr(contract, "monotonic", lambda: time.monotonic() + passed[0])
+
+    def answer(_: Message) -> Outcome:
+        passed[0] += timedelta(days=2).total_seconds()
+        return ACCEPT
+
+    out = Outbound(email=answer)
+    assert Dispatcher(out.factory).live().totals["accepted"] == 2
+    assert dict(shop.rows("select coalesce(error_code, 'taken'), count(*) from outbox.attempt group by 1")) == {
+        "taken": 2,
+        "too_late": 1,
+    }
+
+
+def test_a_simulated_clock_stands_still_while_a_slow_provider_answers(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.planned_many(3)
+    passed = [0.0]
+    monkeypatch.setattr(contract, "monotonic", lambda: passed[0])
+
+    def answer(_: Message) -> Outcome:
+        passed[0] += timedelta(days=2).total_seconds()
+        return ACCEPT
+
+    assert Outbound(email=answer).simulate().totals == {"accepted": 3}
 
 
 KILLED = """
