@@ -26,6 +26,9 @@ from warehouse.errors import Misconfigured
 API = "https://api.twilio.com"
 MESSAGE_SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
 UNSENT_STATUSES = frozenset({"failed", "undelivered", "canceled"})
+TAKEN_STATUSES = frozenset({"accepted", "scheduled", "queued", "sending", "sent", "delivered", "read"})
+"""What a message that Twilio took may be in (Message resource, `status`)."""
+CREATED, FOUND = 201, 200
 
 # Twilio's error dictionary, https://www.twilio.com/docs/api/errors
 STOPPED = frozenset({21610})
@@ -81,7 +84,7 @@ class _Http(HttpClient):  # type: ignore[misc]
             timeout=self.timeout,
             allow_redirects=False,
         )
-        if not 200 <= answer.status_code < 300:
+        if answer.status_code != (CREATED if method == "POST" else FOUND):
             raise _Refused(answer)
         return Response(answer.status_code, answer.text, answer.headers)
 
@@ -111,6 +114,8 @@ class Transport:
             raise OutcomeUnknown("Twilio's answer has no message SID.", code="nonsense")
         if status in UNSENT_STATUSES:
             raise _coded(int(failure or 0), "it failed at once")
+        if status not in TAKEN_STATUSES:
+            raise OutcomeUnknown("Twilio's answer has no status that it documents.", code="nonsense")
         return sid
 
     def account(self) -> tuple[str, str] | None:
@@ -145,6 +150,8 @@ def _translate(error: Exception) -> Exception:
 
 def _refused(answer: requests.Response) -> Exception:
     status = answer.status_code
+    if status < 300:
+        return OutcomeUnknown(f"Twilio answered {status} where it documents another.", code=f"http_{status}")
     try:
         document = answer.json()
         code, words = int(document.get("code") or 0), wire.scrub(document.get("message") or "no reason given")

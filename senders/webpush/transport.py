@@ -16,8 +16,9 @@ from senders.webpush.vapid import Tokens, private_key
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
 
-TAKEN = frozenset({201, 202})
-"""Acceptance: 201 (RFC 8030, 5) or 202 (5.1). A proxy or a portal answers 200, too: that has to name the message."""
+ACCEPTED = 201
+"""What a push service says that has taken a message (RFC 8030, 5). 202 is the answer to a request for a receipt (5.1),
+which is never made here; anything else was said by somebody else."""
 
 # At DEBUG these print endpoints, which are personal.
 for _name in ("pywebpush", "py_vapid", "urllib3"):
@@ -66,10 +67,10 @@ class Transport:
             answer = pusher.send(data, authorized, ttl=ttl, timeout=self._timeout)
         except Exception as error:  # noqa: BLE001 - every failure of the library is given its meaning here
             raise _translate(error) from None
+        if answer.status_code != ACCEPTED:
+            raise _refused(answer)
         place: str | None = answer.headers.get("Location")
-        if answer.status_code in TAKEN or (answer.status_code == requests.codes.ok and place):
-            return place
-        raise _refused(answer)
+        return place
 
 
 def _translate(error: Exception) -> Exception:

@@ -40,7 +40,8 @@ from warehouse.errors import Misconfigured
 CLOCK = datetime(2017, 10, 1, 14, 0, tzinfo=UTC)
 NAME = "Zephyrine"
 API_KEY, SID, TOKEN = "SG.secret-key-of-sendgrid", "AC" + "0" * 32, "secret-token-of-twilio"
-TIMEOUT_SECONDS = 0.6
+PATIENCE_SECONDS, HANGING_SECONDS = 10, 0.4
+"""How long a sender waits: long enough for a busy machine, and no longer than needed for a provider that hangs."""
 
 DEFINITION: Mapping[str, Any] = {
     "campaign": "winback",
@@ -149,7 +150,7 @@ class HttpProvider(Provider):
     def connect(self, url: str, **extra: Any) -> None:
         """Sets the connection's environment variable, at `url`."""
         document = self.connection(url)
-        document["extra"] = {**document["extra"], "timeout_seconds": TIMEOUT_SECONDS, "sandbox": True, **extra}
+        document["extra"] = {**document["extra"], "timeout_seconds": PATIENCE_SECONDS, "sandbox": True, **extra}
         self._environment(connections.variable(self.conn_id), json.dumps(document))
 
     @abstractmethod
@@ -178,6 +179,8 @@ class HttpProvider(Provider):
         if how == "is_down":
             self.connect(f"http://127.0.0.1:{free_port()}")
             return
+        if how == "hangs":
+            self.connect(self.stub.url, timeout_seconds=HANGING_SECONDS)
         refused = None if bad is None else message(bad, self.channel).message_id
         replies = {
             "throttles": Reply(429, {"Retry-After": "70"}, b'{"code": 20429, "errors": []}'),

@@ -148,6 +148,30 @@ def test_an_answer_without_a_real_sid_is_no_acceptance(twilio: Twilio, body: byt
     assert outcome.kind is OutcomeKind.UNKNOWN
 
 
+@pytest.mark.parametrize("status", [200, 202, 206])
+def test_only_201_means_that_twilio_took_a_text(twilio: Twilio, status: int) -> None:
+    accept = twilio.stub.answer
+    twilio.stub.answer = lambda request: replace(accept(request), status=status)
+    (outcome,) = twilio.sender().send([message(1, SMS)]).values()
+    assert (outcome.kind, outcome.error_code) == (OutcomeKind.UNKNOWN, f"http_{status}")
+
+
+@pytest.mark.parametrize("status", [None, "", "received", "done", 7])
+def test_a_status_that_twilio_does_not_document_is_no_acceptance(twilio: Twilio, status: object) -> None:
+    body = json.dumps({"sid": "SM" + "a" * 32, "status": status, "error_code": None}).encode()
+    twilio.stub.answer = lambda _: Reply(201, {}, body)
+    (outcome,) = twilio.sender().send([message(1, SMS)]).values()
+    assert (outcome.kind, outcome.error_code) == (OutcomeKind.UNKNOWN, "nonsense")
+
+
+@pytest.mark.parametrize("status", ["accepted", "scheduled", "queued", "sending", "sent", "delivered"])
+def test_every_status_of_a_text_that_was_taken_is_acceptance(twilio: Twilio, status: str) -> None:
+    body = json.dumps({"sid": "SM" + "a" * 32, "status": status, "error_code": None}).encode()
+    twilio.stub.answer = lambda _: Reply(201, {}, body)
+    (outcome,) = twilio.sender().send([message(1, SMS)]).values()
+    assert outcome.kind is OutcomeKind.ACCEPTED
+
+
 def test_a_text_that_failed_at_once_is_rejected_with_its_code(twilio: Twilio) -> None:
     body = json.dumps({"sid": "SM" + "a" * 32, "status": "failed", "error_code": 30007}).encode()
     twilio.stub.answer = lambda _: Reply(201, {}, body)

@@ -88,13 +88,6 @@ def test_one_connection_carries_one_message_after_the_other(webpush: WebPush) ->
     assert webpush.stub.connections == 1
 
 
-def test_200_is_an_acceptance_only_where_it_names_the_message(webpush: WebPush) -> None:
-    answering(webpush, {"/s/1": Reply(200), "/s/2": Reply(200, {"Location": "https://push.example.net/m/1"})})
-    other = replace(to(OLD), message_id=message(2, WEBPUSH).message_id)
-    outcomes = webpush.sender().send([to(NEW), other])
-    assert [each.kind for each in outcomes.values()] == [OutcomeKind.UNKNOWN, OutcomeKind.ACCEPTED]
-
-
 def test_one_topic_for_a_step_and_another_for_the_next(webpush: WebPush) -> None:
     webpush.sender().send([to(NEW), replace(to(NEW, step="day60"), message_id=message(2, WEBPUSH).message_id)])
     assert len({request.headers["topic"] for request in webpush.stub.requests}) == 2
@@ -119,7 +112,15 @@ def test_when_every_subscription_has_ended_the_message_is_rejected(webpush: WebP
     assert (outcome.kind, list(outcome.gone_endpoints)) == (OutcomeKind.REJECTED, [NEW, OLD])
 
 
-@pytest.mark.parametrize("doubt", [Reply(500), Reply(trouble="reset"), Reply(207)])
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        Reply(500),
+        Reply(trouble="reset"),
+        Reply(200, {"Content-Type": "text/html"}, b"<h1>It works!</h1>"),
+        *(Reply(status, {"Location": "https://push.example.net/m/abc"}) for status in (200, 202, 204, 207)),
+    ],
+)
 def test_in_doubt_the_next_subscription_is_not_tried(webpush: WebPush, doubt: Reply) -> None:
     answering(webpush, {"/s/1": doubt, "/s/2": Reply(201)})
     (outcome,) = webpush.sender().send([to(NEW, OLD)]).values()
