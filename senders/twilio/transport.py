@@ -20,6 +20,7 @@ from twilio.rest import Client
 
 from senders import wire
 from senders.contract import UNREACHABLE, NotSent, OutcomeUnknown, Rejected
+from senders.twilio import codes
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
 
@@ -29,32 +30,8 @@ UNSENT_STATUSES = frozenset({"failed", "undelivered", "canceled"})
 TAKEN_STATUSES = frozenset({"accepted", "scheduled", "queued", "sending", "sent", "delivered", "read"})
 """What a message that Twilio took may be in (Message resource, `status`)."""
 CREATED, FOUND = 201, 200
-
-# Twilio's error dictionary, https://www.twilio.com/docs/api/errors
-STOPPED = frozenset({21610})
-INVALID = frozenset({21211, 21217, 21265, 21614, 21635})
-THROTTLED = frozenset({14107, 20429, 21611, 30001, 60728, 63017, 63038})
-ACCOUNT = frozenset(
-    {
-        10001,
-        20003,
-        20005,
-        20404,
-        21212,
-        21603,
-        21606,
-        21607,
-        21608,
-        21618,
-        21659,
-        21660,
-        21661,
-        21701,
-        21703,
-        21705,
-        30002,
-    }
-)
+PAUSE = timedelta(seconds=30)
+"""Where Twilio asks us to slow down and does not say for how long."""
 
 # At INFO the SDK prints URLs with the account, at DEBUG urllib3 does.
 for _name in ("twilio", "twilio.http_client", "urllib3"):
@@ -113,7 +90,7 @@ class Transport:
         if not (isinstance(sid, str) and MESSAGE_SID.fullmatch(sid)):
             raise OutcomeUnknown("Twilio's answer has no message SID.", code="nonsense")
         if status in UNSENT_STATUSES:
-            raise _coded(int(failure or 0), "it failed at once")
+            raise _coded(int(failure or 0), "it failed at once", fallback="failed")
         if status not in TAKEN_STATUSES:
             raise OutcomeUnknown("Twilio's answer has no status that it documents.", code="nonsense")
         return sid
@@ -152,25 +129,41 @@ def _refused(answer: requests.Response) -> Exception:
     status = answer.status_code
     if status < 300:
         return OutcomeUnknown(f"Twilio answered {status} where it documents another.", code=f"http_{status}")
+    wait = wire.retry_after(answer.headers)
+    if status == 408 or status >= 500:
+        return OutcomeUnknown(f"Twilio answered {status}.", wait, code=f"http_{status}")
     try:
         document = answer.json()
         code, words = int(document.get("code") or 0), wire.scrub(document.get("message") or "no reason given")
     except (ValueError, TypeError, AttributeError):
         code, words = 0, "no reason given"
-    if status == 429 or code in THROTTLED:
-        wait = wire.retry_after(answer.headers) or timedelta(seconds=30)
-        return NotSent("Twilio asks us to slow down.", wait, code=str(code or f"http_{status}"))
-    if status == 408 or status >= 500:
-        return OutcomeUnknown(f"Twilio answered {status}.", wire.retry_after(answer.headers), code=f"http_{status}")
-    if status in {301, 302, 307, 308, 401, 404, 405} or code in ACCOUNT:
-        return Misconfigured(
-            f"Twilio refused us with {code or status}: {words}. Check the account, its token and the sender."
-        )
+    if status == 429:
+        return NotSent("Twilio asks us to slow down.", wait or PAUSE, code=str(code or "http_429"))
+    if status in {301, 302, 307, 308, 401, 404, 405}:
+        return _ours(code or status, words)
     if status < 400:
         return OutcomeUnknown(f"Twilio answered {status}.", code=f"http_{status}")
-    return _coded(code, words, fallback=f"http_{status}")
+    if not code:
+        return Misconfigured(
+            f"{status} without a code of Twilio's came from where Twilio should be: a proxy or a firewall on the way, "
+            "or another host. Check the connection's host and the way out of this network. Nobody was rejected for it."
+        )
+    if status == 403 and code not in codes.STOPPED | codes.INVALID | codes.OWN | codes.THROTTLED:
+        return _ours(code, words)
+    return _coded(code, words, wait=wait)
 
 
-def _coded(code: int, words: str, fallback: str = "failed") -> Rejected:
-    suppress = "stopped" if code in STOPPED else "invalid" if code in INVALID else None
+def _coded(code: int, words: str, *, wait: timedelta | None = None, fallback: str = "") -> Exception:
+    if code in codes.THROTTLED:
+        return NotSent("Twilio asks us to slow down.", wait or PAUSE, code=str(code))
+    if code in codes.ACCOUNT:
+        return _ours(code, words)
+    suppress = "stopped" if code in codes.STOPPED else "invalid" if code in codes.INVALID else None
     return Rejected(f"Twilio refused it: {words}.", code=str(code) if code else fallback, suppress=suppress)
+
+
+def _ours(code: int, words: str) -> Misconfigured:
+    return Misconfigured(
+        f"Twilio refused us with {code}: {words}. Check the account, its token, the sender and its settings. Nobody "
+        "was rejected for it."
+    )

@@ -14,6 +14,7 @@ import pytest
 
 from senders import contract, registry
 from senders.contract import SMS, OutcomeKind
+from senders.twilio import codes
 from tests.contract.providers import CLOCK, DEFINITION, SID, TEMPLATE, TOKEN, Twilio, message
 from tests.contract.stub import Recorded, Reply, Stub
 from warehouse import connections
@@ -81,7 +82,7 @@ def test_behind_slow_answers_a_text_is_valid_for_what_is_left_of_its_time(
     ("code", "suppress"),
     [
         *((code, "invalid") for code in (21211, 21217, 21614, 21635)),
-        *((code, None) for code in (30007, 21612, 21408, 21617, 99999)),
+        *((code, None) for code in (30007, 21612, 21408, 21617, 21657, 99999)),
         (21610, "stopped"),
     ],
 )
@@ -94,11 +95,53 @@ def test_a_refused_recipient_is_rejected_and_says_whether_the_number_is_finished
     assert "555" not in outcome.detail
 
 
-@pytest.mark.parametrize(("status", "code"), [(401, 20003), (400, 21606), (400, 21608), (404, 20404), (403, 20005)])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        *((401, 20003), (404, 20404), (403, 20005), (403, 20003), (403, 20403), (403, 70051), (403, 99999)),
+        *((400, code) for code in (10001, 21401, 21601, 21603, 21606, 21608, 21609, 21659, 21701, 21704, 30034)),
+    ],
+)
 def test_a_refusal_of_the_account_is_no_refusal_of_a_message(twilio: Twilio, status: int, code: int) -> None:
     refusing(twilio, status, code)
     with pytest.raises(Misconfigured, match=str(code)):
         twilio.sender().send([message(1, SMS)])
+
+
+@pytest.mark.parametrize("status", [400, 403, 406, 409, 410, 413, 422, 451])
+@pytest.mark.parametrize("body", [b"<h1>Blocked</h1>", b"", b"[]", b'{"message": "denied"}', b'{"code": "waf"}'])
+def test_a_refusal_without_a_code_of_twilios_is_no_refusal_of_a_message(
+    twilio: Twilio, status: int, body: bytes
+) -> None:
+    twilio.stub.answer = lambda _: Reply(status, {"Content-Type": "text/html"}, body)
+    with pytest.raises(Misconfigured, match=f"{status} without a code"):
+        twilio.sender().send([message(1, SMS)])
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, 21610), (403, 21408), (403, 21211)])
+def test_a_persons_own_code_stays_theirs_whatever_its_status(twilio: Twilio, status: int, code: int) -> None:
+    refusing(twilio, status, code)
+    (outcome,) = twilio.sender().send([message(1, SMS)]).values()
+    assert (outcome.kind, outcome.error_code) == (OutcomeKind.REJECTED, str(code))
+
+
+@pytest.mark.parametrize(("status", "code"), [(500, 20429), (503, 20503), (503, 21211), (502, 20003)])
+def test_a_5xx_proves_nothing_whatever_code_it_carries(twilio: Twilio, status: int, code: int) -> None:
+    refusing(twilio, status, code)
+    (outcome,) = twilio.sender().send([message(1, SMS)]).values()
+    assert (outcome.kind, outcome.error_code) == (OutcomeKind.UNKNOWN, f"http_{status}")
+
+
+def test_a_text_that_failed_at_once_for_the_accounts_sake_is_rejected_for_nobody(twilio: Twilio) -> None:
+    body = json.dumps({"sid": "SM" + "a" * 32, "status": "failed", "error_code": 30002}).encode()
+    twilio.stub.answer = lambda _: Reply(201, {}, body)
+    with pytest.raises(Misconfigured, match="30002"):
+        twilio.sender().send([message(1, SMS)])
+
+
+def test_no_code_of_twilios_has_two_meanings() -> None:
+    sets = (codes.STOPPED, codes.INVALID, codes.OWN, codes.THROTTLED, codes.ACCOUNT)
+    assert sum(len(each) for each in sets) == len(frozenset().union(*sets))
 
 
 @pytest.mark.parametrize(("status", "code"), [(429, 20429), (400, 21611), (429, 63038)])
