@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -97,16 +97,29 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
     lower = {str(name).lower(): str(text).strip() for name, text in headers.items()}
     given, reset = lower.get("retry-after", ""), lower.get("x-ratelimit-reset", "")
     seconds: float | None = None
-    if given.isdigit():
+    if _is_number(given):
         seconds = float(given[:9])
     elif given:
-        try:
-            seconds = parsedate_to_datetime(given).timestamp() - time.time()
-        except (TypeError, ValueError):
-            seconds = None
-    elif reset.isdigit():
+        moment = _http_date(given)
+        seconds = None if moment is None else (moment - datetime.now(UTC)).total_seconds()
+    elif _is_number(reset):
         seconds = float(reset[:12]) - time.time()
     return None if seconds is None else min(max(timedelta(seconds=seconds), timedelta()), LONGEST_WAIT)
+
+
+def _is_number(text: str) -> bool:
+    """Digits alone, and of ASCII: there are others that no number can be made of."""
+    return text.isascii() and text.isdigit()
+
+
+def _http_date(text: str) -> datetime | None:
+    """A date in one of the three forms of RFC 9110, 5.6.7; None where it is none. All of them mean UTC, those without
+    a zone, too, wherever this machine stands."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def scrub(text: object, limit: int = 200) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -127,9 +129,9 @@ class Provider(ABC):
 
     @abstractmethod
     def behaves(self, how: str, *, bad: int | None = None) -> None:
-        """`accepts`, `throttles` and `is_busy` (429 and 503, 7 seconds), `fails`, `hangs`, `resets`, `cuts`,
-        `takes_and_drops`, `talks_nonsense`,
-        `refuses_us`, `is_down`; `refuses` the recipient of message number `bad`."""
+        """`accepts`, `throttles` and `is_busy` (429 and 503, 70 seconds), `throttles_until` (a date), `fails`, `hangs`,
+        `resets`, `cuts`, `takes_and_drops`, `talks_nonsense`, `refuses_us`,
+        `is_down`; `refuses` the recipient of message number `bad`."""
 
 
 class HttpProvider(Provider):
@@ -184,6 +186,7 @@ class HttpProvider(Provider):
         refused = None if bad is None else message(bad, self.channel).message_id
         replies = {
             "throttles": Reply(429, {"Retry-After": "70"}, b'{"code": 20429, "errors": []}'),
+            "throttles_until": Reply(429, {"Retry-After": formatdate(time.time() + 70, usegmt=True)}),
             "is_busy": Reply(503, {"Retry-After": "70"}, b"<html>busy</html>"),
             "fails": Reply(500, {}, b"<html>oops</html>"),
             "hangs": Reply(trouble="hang"),
@@ -291,6 +294,7 @@ class Memory(Provider):
         refused = None if bad is None else message(bad, EMAIL).message_id
         errors: dict[str, Exception] = {
             "throttles": NotSent("slow down", timedelta(seconds=70), code="http_429"),
+            "throttles_until": NotSent("slow down", timedelta(seconds=70), code="http_429"),
             "is_busy": OutcomeUnknown("busy", timedelta(seconds=70), code="http_503"),
             "is_down": NotSent("nobody there", code="unreachable"),
             "refuses_us": Misconfigured("wrong key"),

@@ -57,8 +57,9 @@ def test_a_lone_bad_recipient_is_rejected(provider: Provider) -> None:
     assert kinds(send(provider, some(provider, 1))) == {OutcomeKind.REJECTED: 1}
 
 
-def test_a_throttling_provider_means_not_sent_and_how_long_to_wait(provider: Provider) -> None:
-    provider.behaves("throttles")
+@pytest.mark.parametrize("how", ["throttles", "throttles_until"])
+def test_a_throttling_provider_means_not_sent_and_how_long_to_wait(provider: Provider, how: str) -> None:
+    provider.behaves(how)
     outcomes = send(provider, some(provider))
     assert kinds(outcomes) == {OutcomeKind.NOT_SENT: 9}
     assert all(asks_for_seventy_seconds(outcome) for outcome in outcomes.values())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 
 import pytest
@@ -16,13 +17,43 @@ def test_waiting_time_in_seconds() -> None:
     assert retry_after({"retry-after": "0"}) == timedelta()
 
 
-def test_waiting_time_as_a_date() -> None:
-    found = retry_after({"Retry-After": formatdate(time.time() + 90, usegmt=True)})
+@pytest.fixture(params=["UTC", "America/New_York", "Asia/Tokyo"])
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The machine stands in another zone."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S -0000"],
+    ids=["imf-fixdate", "rfc850", "asctime", "no zone told"],
+)
+@pytest.mark.usefixtures("zone")
+def test_waiting_time_as_a_date_means_utc_wherever_the_machine_stands(form: str) -> None:
+    moment = datetime.now(UTC) + timedelta(hours=2)
+    found = retry_after({"Retry-After": moment.strftime(form)})
     assert found is not None
-    assert timedelta(seconds=80) < found <= timedelta(seconds=90)
+    assert timedelta(hours=1, minutes=50) < found <= timedelta(hours=2)
 
 
-@pytest.mark.parametrize("headers", [{}, {"Retry-After": "soon"}, {"Retry-After": "-5"}, {"X-RateLimit-Reset": "x"}])
+def test_a_date_that_is_long_past_means_no_waiting() -> None:
+    for text in ("Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"):
+        assert retry_after({"Retry-After": text}) == timedelta()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        *({"Retry-After": text} for text in ("soon", "-5", "²", "1²", "٣٠", "Sun, 99 Nov 2026 08:49:37 GMT")),
+        *({"X-RateLimit-Reset": text} for text in ("x", "²", "-1")),
+        {"Retry-After": "Fri, 31 Dec 9999 23:59:59 -2359"},
+        {},
+    ],
+)
 def test_what_can_not_be_read_is_no_waiting_time(headers: dict[str, str]) -> None:
     assert retry_after(headers) is None
 
