@@ -41,7 +41,7 @@ def dispatch(index: str, count: str, connections: str, start: str, until: str) -
     from senders import registry
 
     dispatcher = Dispatcher(
-        registry.sender_for, shard=Shard(int(index), int(count)), connections=int(connections), progress=lambda _: None
+        registry.Senders(), shard=Shard(int(index), int(count)), connections=int(connections), progress=lambda _: None
     )
 
     def work() -> int:

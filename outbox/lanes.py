@@ -41,7 +41,7 @@ from warehouse.clock import Clock
 from warehouse.errors import Misconfigured, WinbackError
 
 SenderFactory = Callable[[str, Mapping[str, Any]], Sender]
-"""Channel and campaign document -> its sender. Raises `Misconfigured`. `senders.registry.sender_for` is one."""
+"""Channel and campaign document -> its sender. Raises `Misconfigured`. `senders.registry.Senders` is one."""
 
 NAME_FALLBACK = "there"
 SMALL_BATCH = 20

@@ -86,13 +86,15 @@ class Message:
     """https URL for List-Unsubscribe; answers POST with one click (RFC 8058)."""
 
     @property
-    def validity(self) -> timedelta:
-        """How long the message stays useful from this moment on, never negative: validity periods and TTLs.
+    def now(self) -> datetime:
+        """Aware: the run's time at this moment. What has passed since the clock was read counts: a message may have
+        waited for slow answers to others."""
+        return self.clock + timedelta(seconds=0 if self.clock_read_at is None else monotonic() - self.clock_read_at)
 
-        What has passed since the clock was read counts: a message may have waited for slow answers to others.
-        """
-        passed = timedelta(seconds=0 if self.clock_read_at is None else monotonic() - self.clock_read_at)
-        return max(self.deliver_before - self.clock - passed, timedelta())
+    @property
+    def validity(self) -> timedelta:
+        """How long the message stays useful from this moment on, never negative: validity periods and TTLs."""
+        return max(self.deliver_before - self.now, timedelta())
 
 
 UNREACHABLE = "unreachable"

@@ -23,21 +23,41 @@ Notifier = Callable[[str, str, str], Outcome]
 """Title, body and the notice's id -> what happened to it."""
 
 
-def sender_for(channel: str, definition: Mapping[str, Any]) -> Sender:
-    """The sender of one campaign's channel, from its definition document and the vendor's connection.
+class Senders:
+    """The senders of one process, for all its lanes: what one of them learns of its provider, the others know.
 
-    Raises `Misconfigured`: nothing may be claimed for a channel whose sender cannot be built.
+    A vendor whose `send` module has a `Shared` gets one such object for all of its senders. Safe for many threads.
     """
-    if channel not in VENDORS:
-        raise Misconfigured(f"No sender serves the channel {channel!r}; there are {', '.join(VENDORS)}.")
-    return build(*VENDORS[channel], definition)
+
+    def __init__(self) -> None:
+        self._shared: dict[str, Any] = {}
+
+    def __call__(self, channel: str, definition: Mapping[str, Any]) -> Sender:
+        """The sender of one campaign's channel, from its definition document and the vendor's connection.
+
+        Raises `Misconfigured`: nothing may be claimed for a channel whose sender cannot be built.
+        """
+        if channel not in VENDORS:
+            raise Misconfigured(f"No sender serves the channel {channel!r}; there are {', '.join(VENDORS)}.")
+        return self.build(*VENDORS[channel], definition)
+
+    def build(self, vendor: str, conn_id: str, definition: Mapping[str, Any]) -> Sender:
+        """A vendor's sender, whether or not it serves its channel. Raises `Misconfigured`."""
+        module = importlib.import_module(f"senders.{vendor}.send")
+        shared = getattr(module, "Shared", None)
+        known = () if shared is None else (self._shared.setdefault(vendor, shared()),)
+        sender: Sender = module.build(connections.get(conn_id), definition, *known)
+        return sender
+
+
+def sender_for(channel: str, definition: Mapping[str, Any]) -> Sender:
+    """A sender by itself, which shares nothing with others. Raises `Misconfigured`."""
+    return Senders()(channel, definition)
 
 
 def build(vendor: str, conn_id: str, definition: Mapping[str, Any]) -> Sender:
-    """A vendor's sender, whether or not it serves its channel. Raises `Misconfigured`."""
-    module = importlib.import_module(f"senders.{vendor}.send")
-    sender: Sender = module.build(connections.get(conn_id), definition)
-    return sender
+    """A vendor's sender by itself, whether or not it serves its channel. Raises `Misconfigured`."""
+    return Senders().build(vendor, conn_id, definition)
 
 
 def messages_per_second(channel: str) -> float | None:

@@ -9,18 +9,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from senders import links, render, wire
 from senders.contract import WEBPUSH, Message, NotSent, Outcome, OutcomeKind, Rejected, SendError
+from senders.webpush.services import PushServices
 from senders.webpush.transport import Gone, NotOurKey, Transport
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
@@ -28,10 +27,14 @@ from warehouse.errors import Misconfigured
 LARGEST_PAYLOAD = 3993
 """Bytes: 4096 that every push service takes (RFC 8030, 7.2) less what encryption adds (RFC 8291, 4)."""
 DEFAULT_CONNECTIONS, BATCH = 16, 100
-NOT_OUR_KEY = "not_our_key"
+NOT_OUR_KEY, LEFT_ALONE = "not_our_key", "asked_to_wait"
 
 
-def build(connection: Connection, definition: Mapping[str, Any]) -> WebPushSender:
+Shared = PushServices
+"""What the senders of one process have in common: the registry makes one and hands it to each."""
+
+
+def build(connection: Connection, definition: Mapping[str, Any], shared: PushServices) -> WebPushSender:
     """The sender of one campaign. Raises `Misconfigured` for a missing key or contact."""
     contact = connection.extra.get("subject") or (definition.get("webpush") or {}).get("contact")
     if not str(contact or "").startswith(("mailto:", "https:")):
@@ -40,7 +43,7 @@ def build(connection: Connection, definition: Mapping[str, Any]) -> WebPushSende
             "services want to know whom to write to. Nothing was claimed or sent."
         )
     connections = wire.whole_number(connection, "connections", DEFAULT_CONNECTIONS, 256)
-    return WebPushSender(Transport(connection, str(contact), connections), connections)
+    return WebPushSender(Transport(connection, str(contact), connections), shared, connections)
 
 
 def topic(message: Message) -> str:
@@ -56,15 +59,10 @@ class WebPushSender:
     batch_size = BATCH
     unreachable_after = 2  # the browser names the host: a single one that is gone is that browser's
 
-    def __init__(self, transport: Transport, connections: int = DEFAULT_CONNECTIONS) -> None:
+    def __init__(self, transport: Transport, services: PushServices, connections: int = DEFAULT_CONNECTIONS) -> None:
         self._transport = transport
+        self._services = services
         self._pool = ThreadPoolExecutor(connections, thread_name_prefix="webpush")
-        self._asked_to_wait: dict[str, float] = {}
-        """Push service -> monotonic seconds until which it wants to be left alone (RFC 8030, 8.4; RFC 9110, 10.2.3)."""
-        self._is_key_good = False
-        """Whether any push service has accepted a message signed with our key."""
-        self._key_refused_by: set[str] = set()
-        """Newest endpoints of the people for whom it was refused, in whichever batch: one may hold a single message."""
 
     def send(self, messages: Sequence[Message]) -> Mapping[UUID, Outcome]:
         """Hands over up to `batch_size` notifications, one outcome each. Raises `Misconfigured` when none has left."""
@@ -76,11 +74,11 @@ class WebPushSender:
         push service has taken it: nobody is rejected for it. Otherwise those subscriptions were made with another
         key, and the next channel has its turn: one person must not stand in everybody's way."""
         refused = {message_id for message_id, outcome in outcomes.items() if outcome.error_code == NOT_OUR_KEY}
-        self._key_refused_by |= {
-            each.recipient.subscriptions[0].endpoint for each in messages if each.message_id in refused
-        }
-        self._is_key_good |= any(outcome.kind is OutcomeKind.ACCEPTED for outcome in outcomes.values())
-        if not refused or len(self._key_refused_by) < 2 or self._is_key_good:
+        is_ours = self._services.is_key_ours_to_mend(
+            is_taken=any(outcome.kind is OutcomeKind.ACCEPTED for outcome in outcomes.values()),
+            refused_for=[each.recipient.subscriptions[0].endpoint for each in messages if each.message_id in refused],
+        )
+        if not (refused and is_ours):
             return outcomes
         failure = Misconfigured(
             "Push services refuse our VAPID key for every subscription tried. Check the password of webpush_default "
@@ -101,7 +99,7 @@ class WebPushSender:
         for subscription in message.recipient.subscriptions:
             host = urlsplit(subscription.endpoint).netloc
             try:
-                self._leave_alone(host)
+                self._leave_alone(host, message.now)
                 ttl = int(wire.time_left(message).total_seconds())
                 place = self._transport.post(subscription, data, headers, ttl)
             except Gone as error:
@@ -113,19 +111,18 @@ class WebPushSender:
                 last = error
             except SendError as error:
                 outcome = error.outcome()
-                if outcome.retry_after and host not in self._asked_to_wait:
-                    self._asked_to_wait[host] = time.monotonic() + outcome.retry_after.total_seconds()
+                if outcome.retry_after and error.code != LEFT_ALONE:
+                    self._services.leave_alone(host, message.now + outcome.retry_after)
                 return replace(outcome, gone_endpoints=tuple(gone))
             else:
                 return Outcome(OutcomeKind.ACCEPTED, provider_message_id=_short(place), gone_endpoints=tuple(gone))
         return replace(last.outcome(), gone_endpoints=tuple(gone))
 
-    def _leave_alone(self, host: str) -> None:
-        """Raises `NotSent` as long as this push service wants to hear nothing; the others are none of its business."""
-        wait = self._asked_to_wait.get(host, 0.0) - time.monotonic()
-        if wait > 0:
-            raise NotSent("The push service asked us to wait.", timedelta(seconds=math.ceil(wait)), code="http_429")
-        self._asked_to_wait.pop(host, None)
+    def _leave_alone(self, host: str, now: datetime) -> None:
+        """Raises `NotSent` as long as this push service wants to hear nothing."""
+        wait = self._services.wait(host, now)
+        if wait:
+            raise NotSent("The push service asked us to wait.", wait, code=LEFT_ALONE)
 
 
 def _data(message: Message) -> str:

@@ -15,6 +15,7 @@ from py_vapid import Vapid
 
 from senders import contract, registry
 from senders.contract import WEBPUSH, Message, OutcomeKind, Push, Recipient
+from senders.webpush.services import PushServices
 from tests.contract.providers import CLOCK, DEFINITION, TEMPLATE, WebPush, message, subscription
 from tests.contract.stub import Recorded, Reply, Stub
 from warehouse import connections
@@ -206,6 +207,45 @@ def test_a_throttling_push_service_is_left_alone_and_others_are_not(webpush: Web
 
 
 @pytest.mark.parametrize("status", [429, 503])
+def test_a_push_service_that_asks_to_wait_is_left_alone_by_every_lane_for_so_long(
+    webpush: WebPush, status: int
+) -> None:
+    senders = registry.Senders()
+    one, another = senders(WEBPUSH, DEFINITION), senders(WEBPUSH, {**DEFINITION, "campaign": "another"})
+    answering(webpush, {"/s/1": Reply(status, {"Retry-After": "9"}), "/s/2": Reply(201)})
+    one.send([to(NEW)])
+    (busy,) = another.send([to(NEW, clock=CLOCK + timedelta(seconds=2))]).values()
+    (fine,) = another.send([to(OLD)]).values()
+    assert (busy.kind, busy.retry_after) == (OutcomeKind.NOT_SENT, timedelta(seconds=7))
+    assert fine.kind is OutcomeKind.ACCEPTED
+    answering(webpush, {"/s/1": Reply(201)})
+    (rested,) = another.send([to(NEW, clock=CLOCK + timedelta(seconds=9))]).values()
+    assert rested.kind is OutcomeKind.ACCEPTED
+    assert paths(webpush) == ["/s/1", "/s/2", "/s/1"]
+
+
+def test_the_longest_of_several_requests_to_wait_counts() -> None:
+    services = PushServices()
+    for seconds in (60, 5):
+        services.leave_alone("push.example.net", CLOCK + timedelta(seconds=seconds))
+    assert services.wait("push.example.net", CLOCK) == timedelta(seconds=60)
+    assert services.wait("other.example.org", CLOCK) == timedelta()
+
+
+def test_what_one_lane_learns_of_our_key_the_others_know(webpush: WebPush) -> None:
+    webpush.stub.answer = lambda _: Reply(403)
+    senders = registry.Senders()
+    senders(WEBPUSH, DEFINITION).send([message(1, WEBPUSH)])
+    with pytest.raises(Misconfigured, match="VAPID"):
+        senders(WEBPUSH, DEFINITION).send([message(2, WEBPUSH)])
+    webpush.behaves("accepts")
+    senders(WEBPUSH, DEFINITION).send([message(3, WEBPUSH)])
+    webpush.stub.answer = lambda _: Reply(403)
+    (outcome,) = senders(WEBPUSH, DEFINITION).send([message(4, WEBPUSH)]).values()
+    assert (outcome.kind, outcome.error_code) == (OutcomeKind.REJECTED, "not_our_key")
+
+
+@pytest.mark.parametrize("status", [429, 503])
 def test_a_push_service_that_asks_to_wait_is_left_alone_by_the_next_batch_too(webpush: WebPush, status: int) -> None:
     answering(webpush, {"/s/1": Reply(status, {"Retry-After": "9"}), "/s/2": Reply(201)})
     sender = webpush.sender()
@@ -273,8 +313,15 @@ def test_behind_slow_answers_the_next_subscription_is_asked_for_what_is_left_of_
 ) -> None:
     third = "https://third.example.org/s/3"
     answering(webpush, {"/s/1": Reply(410), "/s/2": Reply(404), "/s/3": Reply(201)})
-    passed = iter([0.0, 50.5, 100.0])
-    monkeypatch.setattr(contract, "monotonic", lambda: next(passed))
+    passed = [0.0]
+    monkeypatch.setattr(contract, "monotonic", lambda: passed[0])
+    ended = webpush.stub.answer
+
+    def slowly(request: Recorded) -> Reply:
+        passed[0] += 50.5
+        return ended(request)
+
+    webpush.stub.answer = slowly
     soon = CLOCK + timedelta(seconds=90)
     (outcome,) = webpush.sender().send([to(NEW, OLD, third, clock_read_at=0.0, deliver_before=soon)]).values()
     assert [request.headers["ttl"] for request in webpush.stub.requests] == ["90", "39"]

@@ -103,7 +103,7 @@ def world(postgres: str, template: str, local: Path) -> Iterator[World]:
         it = World(connection)
         _environment(patch, local)
         patch.setattr(registry, "notifier", lambda: it.listen)
-        patch.setattr(registry, "sender_for", it.out.factory)
+        patch.setattr(registry, "Senders", lambda: it.out.factory)
         fill(connection)
         yield it
 
