@@ -31,6 +31,8 @@ from warehouse.errors import Misconfigured, WinbackError
 log = logging.getLogger("winback.events")
 SMALL_BODY = 64 * 1024
 """For what people and browsers send."""
+ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}
+"""The token in the path is the key, whichever page posts it."""
 
 
 def create_app(store: Store | None = None) -> FastAPI:
@@ -55,6 +57,7 @@ def create_app(store: Store | None = None) -> FastAPI:
     app.add_api_route("/events/twilio", service.twilio, methods=["POST"])
     app.add_api_route("/events/twilio/inbound", service.twilio, methods=["POST"])
     app.add_api_route("/events/webpush/{token}", service.webpush, methods=["POST"])
+    app.add_api_route("/events/webpush/{token}", service.webpush_asked, methods=["OPTIONS"])
     app.add_api_route("/unsubscribe/{token}", service.ask_unsubscribe, methods=["GET", "HEAD"])
     app.add_api_route("/unsubscribe/{token}", service.unsubscribe, methods=["POST"])
     app.add_api_route("/preferences/{token}", service.ask_preferences, methods=["GET", "HEAD"])
@@ -118,15 +121,19 @@ class Service:
 
     async def webpush(self, request: Request, token: str) -> Response:
         """What a service worker reports; it may come from the shop's own origin."""
-        allowed = {"Access-Control-Allow-Origin": "*"}
         try:
             message_id = tokens.read("webpush", token)
         except WinbackError:
-            return PlainTextResponse("Unknown\n", 404, headers=allowed)
+            return PlainTextResponse("Unknown\n", 404, headers=ANY_ORIGIN)
         vendor = calls.Vendor(
             webpush.PROVIDER, lambda *_: Verdict.VERIFIED, lambda call: webpush.parse(call, message_id), self._webpush
         )
-        return await self._webhook(request, vendor, PlainTextResponse("ok\n", headers=allowed), largest=SMALL_BODY)
+        return await self._webhook(request, vendor, PlainTextResponse("ok\n", headers=ANY_ORIGIN), largest=SMALL_BODY)
+
+    async def webpush_asked(self) -> Response:
+        """What a browser asks before it posts JSON from another origin (Fetch, CORS preflight): it may."""
+        allowed = {"Access-Control-Allow-Methods": "POST", "Access-Control-Allow-Headers": "Content-Type"}
+        return Response(status_code=204, headers={**ANY_ORIGIN, **allowed, "Access-Control-Max-Age": "86400"})
 
     async def test(self) -> Response:
         """Where the links of a test message lead: nothing happens, and nothing is kept."""

@@ -346,28 +346,6 @@ def test_nothing_personal_and_no_token_is_logged(
     assert rows(warehouse, "select count(*) from events.delivery_event where detail like '%ann%'") == [(0,)]
 
 
-def test_a_service_worker_reports_a_click_once(client: httpx.Client, warehouse: str) -> None:
-    url = f"/events/webpush/{tokens.sign('webpush', MESSAGE)}"
-    for body in ({"event": "clicked"}, {"event": "clicked"}, {"event": "shown"}, {"event": "??"}):
-        answer = client.post(url, content=json.dumps(body), headers={"Content-Type": "text/plain"})
-        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
-    clicks = "select kind, channel, message_id from events.engagement_event"
-    assert rows(warehouse, clicks) == [("clicked", "webpush", MESSAGE)]
-    assert sorted(kind for _, _, kind in rows(warehouse, DELIVERIES)) == ["delivered", "unknown"]
-    assert client.post(url, content=b"[]").status_code == 400
-
-
-@pytest.mark.parametrize("event", [[1], {"a": 1}, None, 7, True])
-def test_a_service_workers_report_of_no_known_form_is_refused_and_kept(
-    client: httpx.Client, warehouse: str, event: Any
-) -> None:
-    url = f"/events/webpush/{tokens.sign('webpush', MESSAGE)}"
-    assert client.post(url, content=json.dumps({"event": event})).status_code == 400
-    ((_, verdict, reason, _, body),) = rows(warehouse, CALLS)
-    assert (verdict, json.loads(body)) == ("malformed", {"event": event})
-    assert 'JSON like {"event": "clicked"} was expected' in reason
-
-
 def test_a_call_over_which_the_parser_stumbles_is_kept_whole_and_said(
     client: httpx.Client, warehouse: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -382,13 +360,6 @@ def test_a_call_over_which_the_parser_stumbles_is_kept_whole_and_said(
     assert "the parser stumbled over it (AttributeError)" in reason
     assert "AttributeError" in caplog.text
     assert "ann@" not in caplog.text + reason
-
-
-@pytest.mark.parametrize("purpose", ["unsubscribe", "preferences"])
-def test_a_token_of_another_purpose_reports_nothing(client: httpx.Client, warehouse: str, purpose: str) -> None:
-    answer = client.post(f"/events/webpush/{tokens.sign(purpose, MESSAGE)}", content=b'{"event": "clicked"}')
-    assert answer.status_code == 404
-    assert rows(warehouse, "select 1 from events.engagement_event") == []
 
 
 def test_business_time_is_the_sandboxes_only_where_the_connection_is_marked(

@@ -1,0 +1,71 @@
+"""What a shop's service worker reports of notifications: it comes from a browser, and from the shop's own origin."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from events.app import create_app
+from tests.integration.events_service import CONNECTIONS, MESSAGE, rows, serving
+from warehouse import tokens
+
+DELIVERIES = "select event_key, message_id, kind from events.delivery_event order by event_key"
+CALLS = "select provider, verdict, reason, headers, body from events.webhook_call order by received_at"
+
+
+@pytest.fixture
+def client(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+    for name, document in CONNECTIONS.items():
+        monkeypatch.setenv(name, json.dumps(document))
+    monkeypatch.setenv("WINBACK_TOKEN_KEY", "a-key-for-tests")
+    with serving(create_app()) as client:
+        yield client
+
+
+def test_a_service_worker_reports_a_click_once(client: httpx.Client, warehouse: str) -> None:
+    url = f"/events/webpush/{tokens.sign('webpush', MESSAGE)}"
+    for body in ({"event": "clicked"}, {"event": "clicked"}, {"event": "shown"}, {"event": "??"}):
+        answer = client.post(url, content=json.dumps(body), headers={"Content-Type": "text/plain"})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
+    clicks = "select kind, channel, message_id from events.engagement_event"
+    assert rows(warehouse, clicks) == [("clicked", "webpush", MESSAGE)]
+    assert sorted(kind for _, _, kind in rows(warehouse, DELIVERIES)) == ["delivered", "unknown"]
+    assert client.post(url, content=b"[]").status_code == 400
+
+
+@pytest.mark.parametrize("purpose", ["unsubscribe", "preferences"])
+def test_a_token_of_another_purpose_reports_nothing(client: httpx.Client, warehouse: str, purpose: str) -> None:
+    answer = client.post(f"/events/webpush/{tokens.sign(purpose, MESSAGE)}", content=b'{"event": "clicked"}')
+    assert answer.status_code == 404
+    assert rows(warehouse, "select 1 from events.engagement_event") == []
+
+
+@pytest.mark.parametrize("event", [[1], {"a": 1}, None, 7, True])
+def test_a_service_workers_report_of_no_known_form_is_refused_and_kept(
+    client: httpx.Client, warehouse: str, event: Any
+) -> None:
+    url = f"/events/webpush/{tokens.sign('webpush', MESSAGE)}"
+    assert client.post(url, content=json.dumps({"event": event})).status_code == 400
+    ((_, verdict, reason, _, body),) = rows(warehouse, CALLS)
+    assert (verdict, json.loads(body)) == ("malformed", {"event": event})
+    assert 'JSON like {"event": "clicked"} was expected' in reason
+
+
+def test_a_browser_that_asks_first_may_report_from_the_shops_origin(client: httpx.Client, warehouse: str) -> None:
+    url = f"/events/webpush/{tokens.sign('webpush', MESSAGE)}"
+    shop = {"Origin": "https://shop.example.com"}
+    asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    asked = client.options(url, headers={**shop, **asking})
+    assert asked.is_success
+    assert asked.headers["access-control-allow-origin"] == "*"
+    assert asked.headers["access-control-allow-methods"] == "POST"
+    assert asked.headers["access-control-allow-headers"].lower() == "content-type"
+    assert rows(warehouse, "select 1 from events.webhook_call") == []
+    told = client.post(url, json={"event": "clicked"}, headers=shop)
+    assert (told.status_code, told.headers["access-control-allow-origin"]) == (200, "*")
+    assert rows(warehouse, "select kind from events.engagement_event") == [("clicked",)]
+    assert client.options("/events/sendgrid", headers={**shop, **asking}).status_code == 405
