@@ -3,6 +3,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -10,7 +11,8 @@ from outbox import claims, outcomes
 from outbox.outcomes import Told
 from outbox.sql import ledger
 from outbox.suppressions import suppress
-from senders.contract import Outcome, OutcomeKind
+from senders.contract import DeliveryEvent, Outcome, OutcomeKind, WebhookCall
+from senders.twilio import events as twilio
 from tests.integration.handoff_stub import SEND_AT, Shop, campaign
 from tests.integration.outbound import ACCEPT, UNKNOWN, Outbound, claim_due
 from warehouse.errors import WinbackError
@@ -58,6 +60,22 @@ def test_a_webhook_that_carries_our_id_makes_a_doubtful_message_accepted(shop: S
     assert (evidence["source"], evidence["event_key"]) == ("webhook", key)
     assert shop.rows("select tag, added_at from outbox.contact_tag") == [("t", LATER)]
     assert reconcile() == 0
+
+
+@pytest.mark.parametrize("status", ["sent", "delivered", "failed", "undelivered", "canceled", "of-a-new-kind"])
+def test_whatever_twilio_reports_of_a_text_in_doubt_proves_that_it_took_it(shop: Shop, status: str) -> None:
+    """As if its answer had been heard: what became of the text after that is a delivery, not an acceptance."""
+    message_id = shop.planned(channels=["sms", "email"], tag="t")
+    Outbound(sms=lambda _: UNKNOWN).simulate()
+    form = urlencode({"MessageSid": "SM" + "1" * 32, "MessageStatus": status, "ErrorCode": "30008"})
+    url = f"https://events.example.com/events/twilio?message_id={message_id}"
+    (told,) = twilio.parse(WebhookCall({}, form.encode(), url, LATER, LATER))
+    assert isinstance(told, DeliveryEvent)
+    event(shop, "delivery_event", told.message_id, told.kind.value, channel=told.channel, provider=told.provider)
+    assert reconcile() == 1
+    assert shop.rows("select state, accepted_channel from outbox.message") == [("accepted", "sms")]
+    assert shop.rows("select tag from outbox.contact_tag") == [("t",)]
+    assert Outbound().simulate().totals == {}, "neither again nor by the next channel"
 
 
 def test_an_event_of_another_channel_or_message_proves_nothing(shop: Shop) -> None:
