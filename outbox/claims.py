@@ -18,11 +18,12 @@ import psycopg
 
 from outbox.sql import queries
 from senders.contract import Recipient, Subscription
+from warehouse.clock import SIMULATED
 
 PERSON_LOCKS = 7_305_004
-"""First key of the advisory locks on people; the second is a hash of an address."""
+"""First key of the advisory locks on people; the second is a hash of the person."""
 CLAIM_SIZE = 250
-"""Messages a claim takes at most: two locks each, and a server's lock table holds 6,400 by default."""
+"""Messages a claim takes at most: a lock each, and a server's lock table holds 6,400 by default."""
 LEASE = timedelta(minutes=5)
 """Without a sign of life for so long, whoever opened an attempt counts as dead."""
 
@@ -164,6 +165,7 @@ def claim(
                 per_7_days=rules.per_7_days,
                 worker=worker,
                 lease=LEASE,
+                known_until=clock if mode == SIMULATED else "infinity",
             )
         )
         closed = [row["id"] for row in rows if row["verdict"] in ("skipped", "expired")]

@@ -47,29 +47,28 @@ limit :size
 for update of m skip locked;
 
 -- name: lock_people(ids, lock)
--- One claim at a time per person (who shares an address or a phone is one), so that two messages cannot pass one cap together.
+-- One claim at a time per person (who shares an address or a phone is one, over others as well), so that two messages cannot pass one
+-- cap together.
 -- In the order of their keys: two claims never wait for each other. The next statement sees what the other claim committed.
 select pg_advisory_xact_lock(:lock, person.key)
 from (
-    select distinct hashtext(known.word) as key
+    select distinct hashtext(coalesce(r.person_id, m.contact_id)) as key
     from outbox.message m
     left join lateral (
-        select * from handoff.recipients listed where listed.contact_id = m.contact_id offset 0
+        select listed.person_id from handoff.recipients listed where listed.contact_id = m.contact_id offset 0
     ) as r on true
-    cross join lateral (values
-        (lower(r.email)), (r.phone), (case when r.email is null and r.phone is null then m.contact_id end)
-    ) as known (word)
-    where m.id = any(:ids::uuid[]) and known.word is not null
+    where m.id = any(:ids::uuid[])
     order by key
 ) as person;
 
--- name: judge_and_open(ids, channel, clock, zone, send_at, opens, closes, per_day, per_7_days, worker, lease)
+-- name: judge_and_open(ids, channel, clock, zone, send_at, opens, closes, per_day, per_7_days, worker, lease, known_until)
 -- Looks at each message again; closes, defers or moves on those that may not go now, and opens an attempt for the others.
 -- One row a message: its verdict and, for an opened one, where it goes. Addresses leave here for the sender and are kept nowhere.
 -- offset 0 keeps each look-up of a contact one look-up: otherwise the planner may work through all of them to find a hundred.
 with candidate as materialized (
     select m.id, m.contact_id, m.channels, m.channel_no, m.not_before, m.not_after, m.reason, m.consent, m.coupon_grant_id,
         m.campaign, m.step, m.merge_fields, r.first_name, r.email, r.phone, r.email_hash, r.phone_hash, r.subscriptions,
+        coalesce(r.person_id, m.contact_id) as person_id, r.consent as consent_now,
         r.timezone, r.country,
         coalesce((select z.zone from outbox.time_zone z where z.zone = r.timezone), :zone::text) as own_zone
     from outbox.message m
@@ -89,12 +88,13 @@ place as materialized (
         offset 0
     ) as opening
 ),
--- What sources say now. In a simulation, what lies after the clock has not happened yet, and what has ended by then is over.
+-- What sources say now. In a simulation, what lies after the clock has not happened yet (known_until); live, a clock that is ahead of
+-- the database's unsays nothing. What has ended is over.
 stop as materialized (
     select s.message_id, s.channel, s.reason
     from handoff.send_stops s
     where s.message_id = any(:ids::uuid[])
-        and (s.happened_at is null or s.happened_at <= :clock::timestamptz)
+        and (s.happened_at is null or s.happened_at <= :known_until::timestamptz)
         and (s.ends_at is null or s.ends_at > :clock::timestamptz)
     union all
     -- Another tool had sent it, and its history was read after this message was planned; the stops look at the person's other
@@ -140,7 +140,7 @@ subscribed as materialized (
     ) with ordinality as known (subscription, position)
     where :channel::text = 'webpush' and not exists (
         select from outbox.suppression gone
-        where gone.channel = 'webpush' and gone.lifted_at is null and gone.suppressed_at <= :clock::timestamptz
+        where gone.channel = 'webpush' and gone.lifted_at is null and gone.suppressed_at <= :known_until::timestamptz
             and gone.address_hash = outbox.address_hash('webpush', known.subscription ->> 'endpoint')
     )
     group by c.id
@@ -159,7 +159,7 @@ way as materialized (
         (select min(s.reason) from stop s where s.message_id = c.id and s.channel = w.channel),
         (select 'suppressed' from outbox.suppression s
          where s.channel = w.channel and s.address_hash = a.address_hash and s.lifted_at is null
-            and s.suppressed_at <= :clock::timestamptz and (s.until is null or s.until > :clock::timestamptz) limit 1)
+            and s.suppressed_at <= :known_until::timestamptz and (s.until is null or s.until > :clock::timestamptz) limit 1)
     ) as obstacle
     from candidate c
     cross join lateral unnest(c.channels) with ordinality as w (channel, position)
@@ -244,11 +244,10 @@ judged as materialized (
 settled as materialized (
     select j.*,
         1 + coalesce((select max(a.attempt_no) from outbox.attempt a where a.message_id = j.id), 0) as attempt_no,
-        case when verdict = 'open' and 1 < greatest(
-        row_number() over (partition by verdict, contact_id order by not_before, id),
-        row_number() over (partition by verdict, coalesce(lower(email), id::text) order by not_before, id),
-        row_number() over (partition by verdict, coalesce(phone, id::text) order by not_before, id)
-    ) then 'twin' else verdict end as final
+        case
+            when verdict = 'open' and 1 < row_number() over (partition by verdict, person_id order by not_before, id) then 'twin'
+            else verdict
+        end as final
     from judged j
 ),
 moved as (
@@ -267,7 +266,7 @@ opened as (
         message_id, attempt_no, channel, address_hash, worker, opened_at, lease_until, consent
     )
     select s.id, s.attempt_no, :channel::text, s.address_hash, :worker, :clock::timestamptz, clock_timestamp() + :lease::interval,
-        coalesce(s.consent -> :channel::text, '{}') || jsonb_build_object('checked_at', :clock::timestamptz)
+        coalesce(s.consent_now -> :channel::text, '{}') || jsonb_build_object('checked_at', :clock::timestamptz)
     from settled s
     where s.final = 'open'
 )

@@ -63,8 +63,24 @@ select run_id, count(*) as request_count, coalesce((select target from handoff.b
 from handoff.send_requests r
 group by run_id;
 
+-- The contacts of a contact's person, over others as well.
+create function handoff.members(asked text) returns setof text language sql stable security definer as $$
+    with recursive linked as (
+        select c.contact_id, lower(c.email) as email, c.phone from raw.contacts c where c.contact_id = asked
+        union
+        select o.contact_id, lower(o.email), o.phone
+        from linked
+        cross join lateral (
+            select * from raw.contacts e where lower(btrim(e.email)) = linked.email
+            union all
+            select * from raw.contacts p where btrim(p.phone) = linked.phone
+        ) as o
+    )
+    select distinct contact_id from linked
+$$;
+
 create view handoff.recipients as
-select c.contact_id, c.first_name,
+select c.contact_id, c.first_name, (select min(known.id) from handoff.members(c.contact_id) as known (id)) as person_id,
     case when btrim(c.email) ~ '^[^@ ]+@[^@ ]+$' then btrim(c.email) end as email,
     case when c.phone ~ '^[+][1-9][0-9]{6,14}$' then c.phone end as phone,
     (
@@ -73,6 +89,10 @@ select c.contact_id, c.first_name,
         from raw.web_push_subscriptions s where s.contact_id = c.contact_id
     ) as subscriptions,
     c.timezone, c.country, c.region,
+    jsonb_build_object(
+        'email', jsonb_build_object('at', c.consent_email_at, 'source', c.consent_email_source),
+        'sms', jsonb_build_object('at', c.consent_sms_at, 'source', c.consent_sms_source)
+    ) as consent,
     outbox.address_hash('email', c.email) as email_hash, outbox.address_hash('sms', c.phone) as phone_hash
 from raw.contacts c;
 
@@ -100,11 +120,11 @@ join outbox.suppression s on s.channel = 'email' and s.address_hash = outbox.add
 where m.state = 'planned';
 
 create view handoff.marketing_touches as
-select other.contact_id, a.channel, a.opened_at as sent_at, m.campaign as source
-from outbox.message m
+select mine.contact_id, a.channel, a.opened_at as sent_at, m.campaign as source
+from raw.contacts mine
+cross join lateral handoff.members(mine.contact_id) as other (contact_id)
+join outbox.message m on m.contact_id = other.contact_id
 join outbox.attempt a on a.message_id = m.id and a.outcome in ('open', 'accepted', 'unknown')
-join raw.contacts mine on mine.contact_id = m.contact_id
-join raw.contacts other on other.contact_id = mine.contact_id or other.email = mine.email or other.phone = mine.phone
 union all
 select contact_id, channel, sent_at, campaign from raw.campaign_sends;
 
@@ -170,7 +190,7 @@ class Shop:
         row = {
             "contact_id": contact_id, "email": f"{contact_id}@example.com", "phone": f"+1212555{self.contacts:04}",
             "first_name": "Robin", "country": "US", "timezone": "America/New_York", "consent_email": True,
-            "consent_sms": True, **values,
+            "consent_sms": True, "consent_email_source": "checkout", "consent_sms_source": "checkout", **values,
         }  # fmt: skip
         self.insert("raw.contacts", row)
         return contact_id

@@ -35,6 +35,20 @@ def test_a_claim_opens_an_attempt_and_records_the_consent_it_relied_on(shop: Sho
     assert claim_due().picked == 0
 
 
+def test_the_consent_that_is_stored_is_the_one_of_the_claim_and_not_of_the_decision(shop: Shop) -> None:
+    contact = shop.contact()
+    shop.planned(contact)
+    shop.owner.execute(
+        "update raw.contacts set consent_email_source = 'preference page', consent_email_at = %s where contact_id = %s",
+        [SEND_AT - timedelta(minutes=5), contact],
+    )
+    assert len(claim_due().opened) == 1
+    decided, relied_on = shop.rows("select m.consent, a.consent from outbox.message m join outbox.attempt a on true")[0]
+    assert decided["email"]["source"] == "checkout"
+    assert relied_on["source"] == "preference page"
+    assert datetime.fromisoformat(relied_on["at"]) == SEND_AT - timedelta(minutes=5)
+
+
 def test_nothing_is_claimed_before_its_hour(shop: Shop) -> None:
     shop.planned()
     assert claim_due(SEND_AT - timedelta(seconds=1)).picked == 0
@@ -70,6 +84,48 @@ def test_a_purchase_that_the_simulated_clock_has_not_reached_stops_nothing(shop:
     shop.planned(contact)
     shop.insert("raw.orders", order(contact, SEND_AT + timedelta(hours=1)))
     assert only(claim_due().verdicts) == "open"
+
+
+def live_message(shop: Shop, contact: str, **changes: Any) -> datetime:
+    """A message that is due now, by the database's clock. Returns five minutes from now."""
+    now = datetime.now(UTC)
+    shop.planned(
+        contact, run_mode="live", not_before=now - timedelta(hours=1), not_after=now + timedelta(days=3), **changes
+    )
+    return now + timedelta(minutes=5)
+
+
+def claim_live(channel: str = "email") -> str:
+    return only(claim_due(datetime.now(UTC), mode="live", channel=channel).verdicts)
+
+
+def test_a_purchase_by_a_clock_that_is_ahead_stops_a_live_message(shop: Shop) -> None:
+    contact = shop.contact()
+    ahead = live_message(shop, contact)
+    shop.insert("raw.orders", order(contact, ahead))
+    assert claim_live() == "skipped"
+    assert shop.value("select reason from outbox.message") == "purchased_since"
+
+
+@pytest.mark.parametrize("contacts_own", [True, False])
+def test_an_opt_out_by_a_clock_that_is_ahead_stops_a_live_message(shop: Shop, *, contacts_own: bool) -> None:
+    """Whether the stops say it or only the stop list, which alone speaks of phones where the stand-in is asked."""
+    contact, channel = shop.contact(), "email" if contacts_own else "sms"
+    ahead = live_message(shop, contact, channels=[channel])
+    address = shop.value(f"select {'email' if contacts_own else 'phone'} from raw.contacts")  # noqa: S608
+    suppress(shop, channel, address, at=ahead)
+    assert claim_live(channel) == "skipped"
+    assert shop.value("select reason from outbox.message") == "suppressed"
+
+
+def test_a_subscription_ended_by_a_clock_that_is_ahead_gets_no_live_push(shop: Shop) -> None:
+    contact = shop.contact()
+    shop.insert("raw.web_push_subscriptions", {
+        "endpoint": "https://push.example.com/1", "contact_id": contact, "p256dh": "k", "auth": "a",
+        "subscribed_at": SEND_AT,
+    })  # fmt: skip
+    suppress(shop, "webpush", "https://push.example.com/1", at=live_message(shop, contact, channels=["webpush"]))
+    assert claim_live("webpush") == "skipped"
 
 
 def test_a_withdrawn_consent_stops_the_message(shop: Shop) -> None:
@@ -196,6 +252,28 @@ def test_two_messages_to_one_person_in_one_claim_do_not_both_pass(shop: Shop) ->
     ]
 
 
+def chain(shop: Shop) -> tuple[str, str]:
+    """The ends of a person of three contacts: the first and the second share an e-mail, the second and the third a
+    phone."""
+    first = shop.contact(email="family@example.com", phone="+12125559001")
+    shop.contact(email="Family@example.com", phone="+12125559002")
+    return first, shop.contact(email="third@example.com", phone="+12125559002")
+
+
+def test_two_messages_to_a_person_linked_over_a_third_contact_do_not_both_pass_one_claim(shop: Shop) -> None:
+    for contact in chain(shop):
+        shop.planned(contact)
+    assert claim_due().verdicts == {"open": 1, "twin": 1}
+    assert only(claim_due().verdicts) == "deferred"
+
+
+@pytest.mark.parametrize("ends", [slice(None), slice(None, None, -1)])
+def test_claims_of_a_person_linked_over_a_third_contact_wait_for_each_other(shop: Shop, ends: slice) -> None:
+    for minutes, contact in enumerate(chain(shop)[ends]):
+        shop.planned(contact, not_before=SEND_AT - timedelta(minutes=9 - minutes))
+    assert first_and_second(shop) == {"deferred": 1}
+
+
 def test_the_mass_campaigns_of_other_systems_count_and_so_does_a_scheduled_one(shop: Shop) -> None:
     contact = shop.contact()
     shop.planned(contact)
@@ -224,6 +302,11 @@ def test_three_messages_in_seven_days_are_enough(shop: Shop) -> None:
 def test_claims_of_one_person_at_the_same_moment_wait_for_each_other(shop: Shop) -> None:
     for _ in range(2):
         shop.planned(shop.contact(email="family@example.com", phone=None))
+    assert first_and_second(shop) == {"deferred": 1}
+
+
+def first_and_second(shop: Shop) -> object:
+    """The verdicts of a claim of one message that begins while another claim of one has not committed."""
     second: list[Any] = []
     thread = threading.Thread(target=lambda: second.append(claim_due(size=1).verdicts))
     with ledger() as first, first.transaction():
@@ -236,7 +319,7 @@ def test_claims_of_one_person_at_the_same_moment_wait_for_each_other(shop: Shop)
         thread.join(timeout=1)
         assert (len(opened.opened), thread.is_alive()) == (1, True)
     thread.join()
-    assert second == [{"deferred": 1}]
+    return second[0]
 
 
 def test_workers_pass_over_what_another_one_holds(shop: Shop) -> None:

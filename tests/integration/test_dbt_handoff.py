@@ -308,6 +308,29 @@ def test_the_build_and_the_live_view_hold_the_same_contacts_for_one_person(hando
     ]  # fmt: skip
 
 
+def test_a_person_has_one_id_over_all_contacts_and_who_stands_alone_their_own(handoff: dict[str, Any]) -> None:
+    listed = dict(rows("select contact_id, person_id from handoff.recipients"))
+    assert {listed[each] for each in ("twin_a", "same_phone", "same_mail", "over_the_second")} == {"over_the_second"}
+    assert {each: listed[each] for each in ("here", "nobodys_twin", "nor_this")} == {
+        each: each for each in ("here", "nobodys_twin", "nor_this")
+    }
+
+
+def test_the_claim_is_told_the_consent_as_it_stands_now(handoff: dict[str, Any]) -> None:
+    with connect(Role.OWNER) as connection:
+        connection.execute(
+            "update raw.contacts set consent_email_source = 'page', consent_email_text_version = 'v2'"
+            " where contact_id = 'texted'"
+        )
+        ((consent,),) = connection.execute(
+            "select consent from handoff.recipients where contact_id = 'texted'"
+        ).fetchall()
+        connection.rollback()
+    assert (consent["email"]["source"], consent["email"]["text_version"]) == ("page", "v2")
+    assert consent["sms"]["at"] is not None
+    assert set(consent) == set(handoff["requests"]["texted", "day60"]["consent"])
+
+
 def test_a_touch_counts_for_every_contact_of_the_person(handoff: dict[str, Any]) -> None:
     with connect(Role.OWNER) as connection:
         insert(

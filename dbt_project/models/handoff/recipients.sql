@@ -28,5 +28,21 @@ select
     contacts.country::text as country,
     contacts.region::text as region,
     case when {{ is_email('contacts.email') }} then outbox.address_hash('email', contacts.email) end as email_hash,
-    case when {{ is_phone('contacts.phone') }} then outbox.address_hash('sms', contacts.phone) end as phone_hash
+    case when {{ is_phone('contacts.phone') }} then outbox.address_hash('sms', contacts.phone) end as phone_hash,
+    (
+        select min(members.contact_id::text)
+        from unnest({{ person_ids('contacts.contact_id', source('raw', 'contacts')) }}) as members (contact_id)
+    ) as person_id,
+    jsonb_build_object(
+        'email', jsonb_build_object(
+            'at', contacts.consent_email_at,
+            'source', contacts.consent_email_source,
+            'text_version', contacts.consent_email_text_version
+        ),
+        'sms', jsonb_build_object(
+            'at', contacts.consent_sms_at,
+            'source', contacts.consent_sms_source,
+            'text_version', contacts.consent_sms_text_version
+        )
+    ) as consent
 from {{ source('raw', 'contacts') }} as contacts
