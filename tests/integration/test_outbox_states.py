@@ -9,6 +9,7 @@ import pytest
 from psycopg import errors, sql
 
 from tests.integration.handoff_stub import SEND_AT, Shop
+from tests.integration.outbound import Outbound
 from warehouse.connect import Role, connect
 
 MESSAGE = ("planned", "sending", "accepted", "rejected", "in_doubt", "skipped", "expired")
@@ -86,7 +87,7 @@ def led_to(table: str, state: str) -> sql.Composed:
     extra = {
         "message": "accepted_at = case when {state} = 'accepted' then now() end,"
         " accepted_channel = case when {state} = 'accepted' then 'email' end",
-        "attempt": "closed_at = case when {state} <> 'open' then now() end, evidence = '{{}}'",
+        "attempt": "closed_at = case when {state} <> 'open' then now() end, evidence = '{{\"source\": \"test\"}}'",
         "notice": "accepted_at = null",
         "run": "detail = 'x'",
     }[table]
@@ -117,7 +118,7 @@ def test_only_one_attempt_of_a_message_may_have_left(shop: Shop) -> None:
     for outcome in ("open", "unknown", "accepted"):
         shop.owner.execute(
             "update outbox.attempt set outcome = %s, closed_at = case when %s = 'open' then null else now() "
-            "end, evidence = '{}'"
+            "end, evidence = '{\"source\": \"test\"}'"
             " where attempt_no = 1 and outcome <> %s", [outcome, outcome, outcome]
         )  # fmt: skip
         with pytest.raises(errors.UniqueViolation, match="attempt_one_may_have_left"):
@@ -141,12 +142,31 @@ def test_an_outcome_is_never_null_for_a_predicate_is_not_true_of_null(shop: Shop
         )  # fmt: skip
 
 
-def test_unknown_is_left_only_with_evidence(shop: Shop) -> None:
+@pytest.mark.parametrize("evidence", [None, "{}", '{"source": " "}', '{"source": "operator"}',
+                                      '{"source": "operator", "by": ""}'])  # fmt: skip
+def test_unknown_is_left_only_with_evidence(shop: Shop, evidence: str | None) -> None:
     message_id = shop.planned()
     shop.owner.execute(ATTEMPT_OPENED, [message_id, 1])
     shop.owner.execute("update outbox.attempt set outcome = 'unknown', closed_at = now()")
     with pytest.raises(errors.RestrictViolation, match="only with evidence"):
-        shop.owner.execute("update outbox.attempt set outcome = 'accepted'")
+        shop.owner.execute("update outbox.attempt set outcome = 'accepted', evidence = %s", [evidence])
+    shop.owner.execute("update outbox.attempt set outcome = 'accepted', evidence = '{\"source\": \"provider log\"}'")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "accepted_at = accepted_at + interval '1 day'", "accepted_channel = 'sms'", "reason = 'x'", "channel_no = 2",
+        "not_before = not_before - interval '1 day'", "closed_at = null",
+    ],
+)  # fmt: skip
+def test_what_was_accepted_never_changes(shop: Shop, change: str) -> None:
+    shop.planned(channels=["email", "sms"])
+    assert Outbound().simulate().totals == {"accepted": 1}
+    with connect(Role.SENDER, autocommit=True) as connection:
+        connection.execute("update outbox.message set reason = reason")
+        with pytest.raises(errors.RestrictViolation, match="what was accepted never changes"):
+            connection.execute(f"update outbox.message set {change}")  # type: ignore[arg-type]  # noqa: S608
 
 
 @pytest.mark.parametrize(
@@ -209,10 +229,7 @@ def test_a_shifted_episode_of_the_same_step_is_excluded_until_the_first_is_close
 
 def test_nothing_is_ever_deleted_from_the_ledger_not_even_by_its_owner(shop: Shop) -> None:
     shop.planned(code="A1", promotion="p")
-    for (table,) in shop.rows(
-        "select tablename from pg_tables where schemaname = 'outbox' and tablename not in ('transition', "
-        "'time_zone', 'country_zone')"
-    ):
+    for (table,) in shop.rows("select tablename from pg_tables where schemaname = 'outbox'"):
         name = sql.Identifier("outbox", table)
         with pytest.raises(errors.RestrictViolation, match="ledger"):
             shop.owner.execute(sql.SQL("truncate {} cascade").format(name))
@@ -221,7 +238,7 @@ def test_nothing_is_ever_deleted_from_the_ledger_not_even_by_its_owner(shop: Sho
                 shop.owner.execute(sql.SQL("delete from {}").format(name))
 
 
-@pytest.mark.parametrize("table", ["decision", "definition", "template", "contact_event"])
+@pytest.mark.parametrize("table", ["decision", "definition", "template", "contact_event", "transition"])
 def test_archives_never_change(shop: Shop, table: str) -> None:
     shop.planned(code="A1", promotion="p")
     column = shop.value(
