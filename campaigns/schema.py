@@ -114,6 +114,14 @@ class Caps(Section):
     per_7_days: int = Field(3, ge=1)
 
 
+class Errors(Section):
+    """When the campaign stops itself on a channel: too large a share of its last messages failed there."""
+
+    stop_percent: int = Field(20, ge=1, le=100)
+    of_at_least: int = Field(200, ge=1)
+    within_minutes: int = Field(60, ge=1, le=1440)
+
+
 class Hours(Section):
     """When a channel may speak, in the recipient's own zone. E-mail may at any hour unless told otherwise."""
 
@@ -220,6 +228,7 @@ class Head(Section):
 
 SECTIONS: dict[str, type[Section]] = {
     "caps": Caps,
+    "errors": Errors,
     "hours": Hours,
     "attribution": Attribution,
     "shop": Shop,

@@ -85,7 +85,7 @@ def register(app: typer.Typer) -> None:
             )
         if done is not None:
             typer.echo(words.sent(done.sent_now, done.totals))
-            for waiting in done.put_off.values():
+            for waiting in (*done.put_off.values(), *done.waiting.values()):
                 typer.echo(str(waiting))
         context.result({**_summary(done), "run_id": day.run_id if day else None, "messages": states, "notices": told})
         if dispatcher.shared.stopping.is_set():
@@ -202,6 +202,7 @@ def _summary(done: Dispatched | None) -> dict[str, Any]:
             "unreachable": [],
             "put_off": {},
             "stopped": [],
+            "braked": [],
             "refused": [],
         }
     return {
@@ -211,6 +212,7 @@ def _summary(done: Dispatched | None) -> dict[str, Any]:
         "unreachable": sorted(done.unreachable),
         "put_off": {channel: waiting.waiting for channel, waiting in done.put_off.items()},
         "stopped": sorted(done.stopped),
+        "braked": sorted({**done.braked, **done.waiting}),
         "refused": sorted(done.refused),
     }
 
@@ -227,6 +229,7 @@ def complain(done: Dispatched | None) -> None:
     said = [f"{channel}: {why}" for channel, why in sorted(done.misconfigured.items())]
     said += [f"{which}: {why} The team was told." for which, why in sorted(done.refused.items())]
     said += [str(each) for each in done.unreachable.values()]
+    said += [f"{why} The team was told." for _, why in sorted(done.braked.items())]
     if done.stopped:
         said.append(
             f"{', '.join(sorted(done.stopped))} stopped: batch after batch failed. The team was told; what was "
@@ -239,5 +242,5 @@ def complain(done: Dispatched | None) -> None:
         raise Misconfigured("\n".join(said))
     if done.unreachable:
         raise TryLater("\n".join(said))
-    if done.stopped:
+    if done.stopped or done.braked:
         raise WinbackError("\n".join(said))

@@ -108,6 +108,7 @@ _RESULTS: Mapping[str, Callable[[Any], str]] = {
         for channel, count in waiting.items()
     ),
     "stopped": _names("stopped after failed batches:"),
+    "braked": _names("stopped, too many of its last messages failed:"),
     "refused": _names("a template is refused for"),
     "notices": _states("alert", _ALERTS),
     "pages": lambda pages: "" if pages else "no page: this day has no run",

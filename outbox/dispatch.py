@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 
-from outbox import claims, notices, outcomes
+from outbox import brakes, claims, notices, outcomes, runs
 from outbox.claims import Group, Shard
 from outbox.lanes import SMALL_BATCH, Lane, SenderFactory, Shared
 from outbox.sql import ledger, queries
@@ -95,6 +95,10 @@ class Dispatched:
     """Channel -> what waits there because its provider could not be reached to the end of this dispatch."""
     put_off: Mapping[str, PutOff]
     """Channel -> what waits there for its next try, where this dispatch is not the one to raise the alarm."""
+    braked: Mapping[str, str] = field(default_factory=dict)
+    """Campaign and channel -> why they stopped themselves here: too large a share of the last messages failed."""
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    """The same of those that had stopped before this dispatch, which sent nothing of them."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Campaign and channel -> why the provider refuses a template of theirs; the others were served."""
 
@@ -179,12 +183,31 @@ class Dispatcher:
             before = self.shared.picked
             for group, count in going.items():
                 picked = self.shared.picked
+                if self._is_failing(desk, group, clock.now(desk)):
+                    continue
                 self._serve(group, count, clock)
                 if not held or self.shared.picked > picked:
                     self._report(desk, group, clock)
             held = 0 if self.shared.picked > before else held + 1
             if held and self.shared.stopping.wait(HELD_SECONDS):
                 return
+
+    def _is_failing(self, desk: psycopg.Connection, group: Group, now: datetime) -> bool:
+        """Whether too many of the group's last messages failed, in whichever process: then nothing of it is claimed."""
+        limits = brakes.Limits.of(runs.definition(desk, group.definition_hash))
+        if found := brakes.failing(desk, group.campaign, group.channel, limits, clock=now):
+            self.shared.watch.hold(found)
+            self._tell_of_brakes(desk, now)
+        return found is not None
+
+    def _tell_of_brakes(self, desk: psycopg.Connection, now: datetime) -> None:
+        for found in self.shared.watch.held():
+            title = f"{found.campaign} stopped itself on {found.channel}: too many messages fail"
+            if title not in self._told:
+                self._told.add(title)
+                notice = notices.Notice(notices.CAMPAIGN_STOPPED, found.what, now.date(), title, str(found))
+                notices.post(desk, notice, at=now)
+                self._progress(title)
 
     def _serve(self, group: Group, due: int, clock: Clock) -> None:
         lanes = self._lanes[: max(1, math.ceil(due / SMALL_BATCH))]
@@ -217,6 +240,7 @@ class Dispatcher:
             )
             notices.post(desk, notice, at=now)
             self._progress(f"{notice.title}: {why}")
+        self._tell_of_brakes(desk, now)
         for campaign in shared.stopped - self._told:
             self._told.add(campaign)
             notice = notices.Notice(
@@ -234,7 +258,8 @@ class Dispatcher:
     def _next(self, desk: psycopg.Connection, now: datetime, until: datetime) -> datetime | None:
         """The next instant before `until` at which a message is due or a provider can be asked again."""
         due = claims.next_due(desk, clock=now, until=until, mode="simulated", shard=self._shard)
-        cooled = [instant for instant in self.shared.cooling.values() if now < instant < until]
+        waits = [*self.shared.cooling.values(), *(found.until for found in self.shared.watch.held())]
+        cooled = [instant for instant in waits if now < instant < until]
         return min([*cooled, *([due] if due else [])], default=None)
 
     def _pause(self, now: datetime) -> float | None:
@@ -254,6 +279,8 @@ class Dispatcher:
             frozenset(shared.stopped),
             unreachable,
             {each.channel: each for each in _put_off(desk, clock) if each.channel not in unreachable},
+            {found.what: str(found) for found in shared.watch.held() if shared.watch.has_failed(found)},
+            {found.what: str(found) for found in shared.watch.held() if not shared.watch.has_failed(found)},
             {f"{group.campaign} {group.channel}": why for group, why in shared.refused.items()},
         )
 

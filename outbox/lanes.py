@@ -21,13 +21,14 @@ from typing import Any
 
 import psycopg
 
-from outbox import claims, outcomes, runs
+from outbox import brakes, claims, costs, outcomes, runs
 from outbox.claims import Claimed, Group, Rules, Shard
 from outbox.outcomes import Told
 from outbox.pace import Pace, Turn
 from outbox.sql import ledger
 from senders import links, registry
 from senders.contract import (
+    SMS,
     TEMPLATE_REFUSED,
     UNREACHABLE,
     Message,
@@ -81,6 +82,8 @@ class Shared:
     """Channel -> business time before which its provider wants to hear nothing."""
     paces: dict[str, Pace | None] = field(default_factory=dict)
     """Channel -> how fast it may speak; None: as fast as it goes."""
+    watch: brakes.Watch = field(default_factory=brakes.Watch)
+    """Of the share of failures."""
     failures: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
     picked: int = 0
@@ -103,6 +106,7 @@ class Shared:
                 and group not in self.refused
                 and group.campaign not in self.stopped
                 and not self.cooling.get(group.channel, now) > now
+                and not self.watch.holds(group.campaign, group.channel, now)
             )
 
     def pace(self, channel: str, shards: int) -> Pace | None:
@@ -128,6 +132,7 @@ class Shared:
         missed = {message_id: outcome for message_id, outcome in told.items() if outcome.error_code == UNREACHABLE}
         refused = [outcome for outcome in told.values() if outcome.error_code == TEMPLATE_REFUSED]
         campaign = group.campaign
+        self.watch.count(campaign, group.channel, told.values())
         with self.lock:
             if waits or OutcomeKind.ACCEPTED in kinds:
                 self.unreachable.pop(group.channel, None)
@@ -197,6 +202,15 @@ class Lane:
             if batch:
                 told = list(self._send(group, sender, template, batch, clock))
                 self._shared.count(self._record(told, clock), group.channel)
+                self._look_at_share(group, clock)
+
+    def _look_at_share(self, group: Group, clock: Clock) -> None:
+        """Asks for the share of failures again once as many have come as could make it too large."""
+        limits = brakes.Limits.of(self._definition(group.definition_hash))
+        if self._shared.watch.is_due(group.campaign, group.channel, limits):
+            now = clock.now(self._connection)
+            if found := brakes.failing(self._connection, group.campaign, group.channel, limits, clock=now):
+                self._shared.watch.hold(found)
 
     def _comes_up(self, turn: Turn, group: Group, clock: Clock) -> bool:
         """Waits for a turn; False when the group may not go on any more."""
@@ -239,18 +253,22 @@ class Lane:
             if spared is None and self._shared.stopping.is_set():
                 spared = Outcome(OutcomeKind.NOT_SENT, error_code="stopped", retry_after=timedelta())
             answers: dict[uuid.UUID, Outcome] = {}
+            messages: list[Message] = []
             try:
                 reading, held = clock.read(self._connection), self._still_held(part)
+                if spared is None:
+                    fields = self._step_fields(group)
+                    messages = [
+                        _message(each, group, template, fields.get(each.step, {}), reading)
+                        for each in part
+                        if each.message_id in held
+                    ]
+                    if messages and group.channel == SMS:
+                        costs.keep(self._connection, messages, {each.message_id: each for each in part})
             except psycopg.OperationalError:
                 spared = spared or _NO_DATABASE
             if spared is None:
                 answers = {each.message_id: _TOO_LATE for each in part if each.message_id not in held}
-                fields = self._step_fields(group)
-                messages = [
-                    _message(each, group, template, fields.get(each.step, {}), reading)
-                    for each in part
-                    if each.message_id in held
-                ]
                 if messages:
                     told, spared = self._hand_over(group, sender, messages)
                     self._shared.learn(group, told, reading[0], unreachable_after=sender.unreachable_after)

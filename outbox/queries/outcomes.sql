@@ -21,8 +21,12 @@ with reported as materialized (
         closed_at = greatest(:clock::timestamptz, a.opened_at),
         provider_message_id = coalesce(r.provider_message_id, a.provider_message_id),
         error_code = r.error_code,
-        segments = r.segments,
-        encoding = r.encoding,
+        segments = coalesce(r.segments, a.segments),
+        encoding = coalesce(r.encoding, a.encoding),
+        is_address_fault = case
+            when r.outcome = 'rejected'
+                then nullif(r.suppress is not null or cardinality(r.gone_endpoints) > 0 or r.error_code = 'no_address', false)
+        end,
         evidence = case when w.was = 'unknown' then jsonb_build_object('source', 'late answer', 'at', :clock::timestamptz) end
     from waiting w
     join reported r using (message_id, attempt_no)
@@ -73,6 +77,13 @@ with reported as materialized (
 select r.message_id, coalesce(m.state, 'ignored') as state, m.outcome
 from reported r
 left join moved m on m.id = r.message_id;
+
+-- name: keep_costs(costs)!
+-- What texts will cost, before they are sent.
+update outbox.attempt a
+set segments = c.segments, encoding = c.encoding
+from jsonb_to_recordset(:costs::jsonb) as c (message_id uuid, attempt_no smallint, segments smallint, encoding text)
+where a.message_id = c.message_id and a.attempt_no = c.attempt_no and a.outcome = 'open';
 
 -- name: open_attempts(worker)
 -- What a worker has under way.

@@ -364,3 +364,17 @@ def sweep_all(shop: Shop) -> None:
     )
     with ledger() as connection:
         claims.sweep(connection, clock=SEND_AT)
+
+
+def test_what_a_text_costs_is_stored_before_it_is_sent(shop: Shop) -> None:
+    """A worker that dies during the call leaves the cost behind; an answer without it takes nothing away."""
+    shop.planned_many(3, channels=["sms"])
+    stored: list[Any] = []
+
+    def look(_: Message) -> Outcome:
+        stored.extend(shop.rows("select segments, encoding from outbox.attempt where outcome = 'open'"))
+        return ACCEPT
+
+    Outbound(sms=look).simulate()
+    assert stored == [(1, "GSM-7")] * 9
+    assert shop.rows("select segments, encoding from outbox.attempt") == [(1, "GSM-7")] * 3
