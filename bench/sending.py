@@ -30,7 +30,9 @@ QUICK = 20
 BATCH, LANES = 100, 4
 """E-mail: messages a request, and requests at once, over both processes."""
 CONNECTIONS = {"sms": 48, "webpush": 96}
-"""Requests at once, over both processes."""
+"""Requests at once, over both processes and the lanes of each."""
+LANES_EACH = 4
+"""Lanes of a process that sends texts or notifications, each with its share of the connections."""
 SDK_SAMPLE = 200
 SDK_LIMITS = {"email": 300.0, "sms": 30.0}
 BATCH_LIMIT, HTTP_LIMIT, ENCRYPTION_LIMIT = 0.5, 0.6, 0.7
@@ -101,7 +103,7 @@ def _texts(contacts: int, host: str) -> list[Figure]:
     connections = CONNECTIONS["sms"]
     ours, plain, one_by_one = [], [], []
     for number in range(REPETITIONS):
-        ours.append(dispatched(box, host, connections=connections // SHARDS))
+        ours.append(dispatched(box, host, lanes=LANES_EACH, connections=connections // SHARDS // LANES_EACH))
         share = [str(connections // SHARDS), str(box.messages // SHARDS)]
         plain.append(together(host, [["plain", *share] for _ in range(SHARDS)]))
         one_by_one.append(together(host, [["sdk", "sms", str(SDK_SAMPLE)]]))
@@ -135,7 +137,7 @@ def _pushes(contacts: int, host: str) -> list[Figure]:
     connections = CONNECTIONS["webpush"]
     ours, bare = [], []
     for number in range(REPETITIONS):
-        ours.append(dispatched(box, host, connections=connections // SHARDS))
+        ours.append(dispatched(box, host, lanes=LANES_EACH, connections=connections // SHARDS // LANES_EACH))
         bare.append(together(host, [["encrypt", str(box.messages // SHARDS)] for _ in range(SHARDS)]))
         _told(number, ours, bare)
     server.drop(box.name)
