@@ -47,11 +47,14 @@ def register(app: typer.Typer) -> None:
         check_connections()
         context.use_warehouse()
         without = check_tables(start)
+        short = check_rows(start)
         enqueued = check_day(day, start)
         check_range(day, start)
         strangers = unknown_contacts(start)
         for table, words in without.items():
             typer.echo(f"{table} is empty: {words}.")
+        for sentence in short:
+            typer.echo(sentence)
         if strangers:
             typer.echo(strangers.words())
         if enqueued:
@@ -123,6 +126,24 @@ def check_tables(start: datetime) -> Mapping[str, str]:
                 + "docs/BRING_YOUR_DATA.md says what a row of each table is."
             )
         return raw_contract.empty(connection, where)
+
+
+def check_rows(start: datetime) -> list[str]:
+    """A sentence for each step that lacks products. Raises `WinbackError` for rows that would decide the wrong way."""
+    from campaigns import definition
+    from cli import shop_data
+    from warehouse import settings
+    from warehouse.connect import Role, transaction
+
+    where = _tables()
+    with transaction(Role.DBT) as connection:
+        if problems := shop_data.refused(connection, where, start - LATELY, start):
+            raise WinbackError(
+                "A run cannot go by what these tables say. Nothing was decided and nothing was sent.\n"
+                + "".join(f"  {problem}\n" for problem in problems)
+                + "docs/BRING_YOUR_DATA.md says what is expected of each table."
+            )
+        return shop_data.short_shelves(connection, where, definition.load_all(settings.read().campaigns), start)
 
 
 def _last_run(connection: Connection, start: datetime) -> datetime | None:

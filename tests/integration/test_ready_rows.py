@@ -1,0 +1,80 @@
+"""`winback ready` on what the shop's rows say: whom nobody could write to, what was bought, what there is to show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from tests.integration.test_ready import START, order, ready, vouch
+from warehouse.connect import Role, connect
+
+
+@pytest.fixture
+def owner(warehouse: str) -> Iterator[psycopg.Connection]:
+    with connect(Role.OWNER, autocommit=True) as connection:
+        connection.execute("insert into raw.contacts (contact_id) values ('somebody')")
+        yield connection
+
+
+@pytest.mark.parametrize(
+    ("changes", "there"),
+    [
+        ("delete from raw.products", "has no product to show"),
+        ("delete from raw.products where product_id > '2'", "has 2 products to show"),
+        ("update raw.products set image_url = replace(image_url, 'https', 'http')", "has no product to show"),
+        ("update raw.products set product_url = '/p' where product_id = '3'", "has 2 products to show"),
+        ("update raw.products set in_stock = false where product_id = '3'", "has 2 products to show"),
+        ("update raw.products set launched_at = '2017-10-02' where product_id = '3'", "has 2 products to show"),
+        ("select", None),
+    ],
+)
+def test_too_few_products_to_show_are_told_and_hold_only_whom_they_are_for(
+    owner: psycopg.Connection, changes: str, there: str | None
+) -> None:
+    vouch(owner, START)
+    owner.execute(
+        "insert into raw.products (product_id, name, price, image_url, product_url, updated_at)"
+        " select n::text, 'x', 1, 'https://a.example.com/1.png', 'https://a.example.com/1', now()"
+        " from generate_series(1, 3) as n"
+    )
+    owner.execute(changes)  # type: ignore[arg-type]
+    result = ready()
+    assert result.exit_code == 0, result.output
+    told = (
+        f"raw.products {there} (in stock, with a name, a price, and a picture and a page whose addresses begin with "
+        "https://), and day30 of winback shows 3: its people are held until there are more, and the other steps go on."
+    )
+    assert [line for line in result.stdout.splitlines() if "to show" in line] == ([told] if there else [])
+
+
+def test_nobody_to_write_to_refuses_the_day(owner: psycopg.Connection) -> None:
+    vouch(owner, START)
+    owner.execute("delete from raw.contacts")
+    error = str(ready().exception)
+    assert "raw.contacts is empty: everybody who is due would be left out for good" in error
+    assert "Nothing was decided and nothing was sent." in error
+
+
+def test_a_status_that_nobody_knows_refuses_the_day_and_another_spelling_does_not(owner: psycopg.Connection) -> None:
+    vouch(owner, START)
+    for number, status in enumerate((" Canceled", "CANCELLED\t", "Refunded ", "completed", "voided", "voided", "Lost")):
+        at = START - timedelta(hours=number + 1)
+        order(owner, at)
+        owner.execute(
+            "update raw.orders set order_id = %s, status = %s where order_id = %s", [f"o{number}", status, str(at)]
+        )
+    said = (
+        "Expected is completed, cancelled or refunded: whether it was a purchase decides who is written to. Let the "
+        "loader, or a view, say which of them it is."
+    )
+    error = str(ready().exception)
+    assert [line.strip() for line in error.splitlines() if "status" in line] == [
+        f"raw.orders: 2 orders written since 2017-09-24, such as 'o4', have the status 'voided'. {said}",
+        f"raw.orders: 1 order written since 2017-09-24, such as 'o6', has the status 'Lost'. {said}",
+    ]
+    week_ago = START - timedelta(days=8)
+    owner.execute("update raw.orders set updated_at = %s where status in ('voided', 'Lost')", [week_ago])
+    assert ready().exit_code == 0
