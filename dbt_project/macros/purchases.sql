@@ -1,12 +1,17 @@
+{# An order's status as it is meant: letters' case, blanks around it and the American spelling are the loader's. The gate's volume.py has the same. #}
+{% macro order_status(orders) -%}
+    replace(lower(btrim({{ orders }}.status, E' \t\r\n')), 'canceled', 'cancelled')
+{%- endmacro %}
+
 {# A purchase is an order that was not cancelled. A refunded one keeps the clock and loses the revenue. #}
 {% macro is_purchase(orders) -%}
-    {{ orders }}.contact_id is not null and lower({{ orders }}.status) is distinct from 'cancelled'
+    {{ orders }}.contact_id is not null and {{ order_status(orders) }} is distinct from 'cancelled'
 {%- endmacro %}
 
 {% macro order_revenue(orders) -%}
     (
         {{ orders }}.total - coalesce(
-            {{ orders }}.refunded_total, case when lower({{ orders }}.status) = 'refunded' then {{ orders }}.total else 0 end
+            {{ orders }}.refunded_total, case when {{ order_status(orders) }} = 'refunded' then {{ orders }}.total else 0 end
         )
     )::numeric
 {%- endmacro %}
@@ -26,7 +31,7 @@ delete from {{ this }} as purchases
 using {{ changed_orders() }} as orders
 where
     purchases.order_id = orders.order_id
-    and (lower(orders.status) = 'cancelled' or orders.contact_id is distinct from purchases.contact_id)
+    and ({{ order_status('orders') }} = 'cancelled' or orders.contact_id is distinct from purchases.contact_id)
 {%- endif -%}
 {% endmacro %}
 

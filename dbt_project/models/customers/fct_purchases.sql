@@ -32,7 +32,7 @@ final as (
         order_id,
         coupon_code,
         currency,
-        lower(status) = 'refunded' or coalesce(refunded_total, 0) > 0 as is_refunded,
+        {{ order_status('changed') }} = 'refunded' or coalesce(refunded_total, 0) > 0 as is_refunded,
         total,
         {{ order_revenue('changed') }} as revenue,
         ordered_at as purchased_at,

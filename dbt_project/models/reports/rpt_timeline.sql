@@ -12,7 +12,7 @@ purchases as (
         orders.contact_id, null::uuid as message_id, null as campaign, null as step,
         'purchase' as kind,
         jsonb_build_object(
-            'order_id', orders.order_id, 'status', orders.status, 'total', orders.total,
+            'order_id', orders.order_id, 'status', {{ order_status('orders') }}, 'total', orders.total,
             'refunded_total', orders.refunded_total, 'currency', orders.currency, 'coupon_code', orders.coupon_code
         ) as detail,
         10 as position, null::date as as_of, orders.ordered_at as happened_at
