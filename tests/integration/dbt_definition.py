@@ -40,8 +40,15 @@ def step(key: str, position: int, **changes: Any) -> dict[str, Any]:
     return body | changes
 
 
+def recommending(products: int = 3) -> dict[str, Any]:
+    """The win-back campaign whose first step shows products."""
+    body = winback()
+    first, *others = body["steps"]
+    return {**body, "steps": [{**first, "recommendations": products}, *others]}
+
+
 def winback(**changes: Any) -> dict[str, Any]:
-    """The win-back campaign of campaigns/winback.yml, changed as told (top-level keys)."""
+    """The win-back campaign of campaigns/winback.yml, changed as told (top-level keys); it shows no products."""
     coupon = {"contact_event": "coupon_assigned"}
     body: dict[str, Any] = {
         "campaign": "winback",
@@ -63,7 +70,7 @@ def winback(**changes: Any) -> dict[str, Any]:
         "promotions": _PROMOTIONS,
         "budget": {"messages_per_day": 5000, "grants_per_day": 2000},
         "steps": [
-            step("day30", 1, after_days=30, recommendations=3),
+            step("day30", 1, after_days=30),
             step(
                 "day30_push",
                 2,

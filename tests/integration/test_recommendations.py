@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration import dbt_days
 from tests.integration.dbt_days import at, insert, rows
+from tests.integration.dbt_definition import recommending
 from warehouse.connect import Role, connect
 
 pytestmark = pytest.mark.slow
@@ -100,7 +101,7 @@ def test_a_day_recommends_what_can_be_bought_and_leaves_nobody_without_three(war
         stock(connection)
         crowd(connection)
         basket(connection, "later", "shopper", "2017-10-01", "salt")
-        dbt_days.begin(connection, "2017-10-01")
+        dbt_days.begin(connection, "2017-10-01", definitions=[recommending()])
     build()
     found = recommended()
     # Coffee she keeps buying, milk goes with it, and a bestseller fills the gap: bread, not the rolls of its shelf.
@@ -125,7 +126,7 @@ def test_a_day_that_follows_counts_only_what_changed_and_agrees_with_a_rebuild(w
     with connect(Role.OWNER) as connection:
         stock(connection)
         crowd(connection)
-        dbt_days.begin(connection, "2017-10-01")
+        dbt_days.begin(connection, "2017-10-01", definitions=[recommending()])
     build()
     with connect(Role.OWNER) as connection:
         # Between the two days: an order that came late, one that was cancelled, and a sale of the first day itself.
@@ -135,7 +136,7 @@ def test_a_day_that_follows_counts_only_what_changed_and_agrees_with_a_rebuild(w
             [at("2017-10-01", "21:00")],
         )
         basket(connection, "sunday", "shopper", "2017-10-01", "apples")
-        dbt_days.begin(connection, "2017-10-02")
+        dbt_days.begin(connection, "2017-10-02", definitions=[recommending()])
     build()
     sales = (
         "select order_id, product_id, sold_on from customers.int_product_sales where order_id is not null order by 1, 2"
@@ -165,7 +166,7 @@ def test_days_without_a_sale_still_fill_a_mail_from_the_newest_products(warehous
                 "update raw.products set launched_at = %s where product_id = %s",
                 [at(f"2017-0{number + 1}-01"), product_id],
             )
-        dbt_days.begin(connection, "2017-10-01")
+        dbt_days.begin(connection, "2017-10-01", definitions=[recommending()])
     build()
     found = recommended()
     assert sorted(found) == ["ann", "new"]
@@ -179,6 +180,6 @@ def test_prices_of_a_shop_with_two_currencies_go_without_a_symbol(warehouse: str
         stock(connection)
         crowd(connection)
         basket(connection, "euro", "shopper", "2017-09-20", "apples", currency="EUR")
-        dbt_days.begin(connection, "2017-10-01")
+        dbt_days.begin(connection, "2017-10-01", definitions=[recommending()])
     build()
     assert rows("select distinct merge_fields ->> 'rec1_price' from customers.int_recommendations") == [("2.50",)]
