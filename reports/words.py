@@ -65,6 +65,11 @@ REASONS: Mapping[str, Reason] = {
         "No code left",
         "The promotion has no code to give. They wait for codes, and are dropped when that takes too long.",
     ),
+    "nothing_to_recommend": Reason(
+        "Too few products to show",
+        "The step shows more products than the shop has: in stock, with a price, and with a picture and a page whose "
+        "addresses begin with https. They wait for products, and are dropped when that takes too long.",
+    ),
     "frequency_cap": Reason(
         "Written to enough for now",
         "They had as many messages lately as the caps allow, from all systems. They are tried again tomorrow.",

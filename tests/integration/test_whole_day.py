@@ -152,7 +152,7 @@ def _here(*arguments: str) -> dict[str, Any]:
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     assert done.exit_code == 0, done.output
-    answer: dict[str, Any] = json.loads(done.output.splitlines()[-1])
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
 

@@ -24,7 +24,7 @@ SKIPS = [
     "before_live",
     "step_disabled",
 ]
-HOLDS = ["pool_dry", "frequency_cap", "outranked", "gate_failed", "not_approved"]
+HOLDS = ["pool_dry", "nothing_to_recommend", "frequency_cap", "outranked", "gate_failed", "not_approved"]
 AT_THE_CLAIM = ["no_sms_consent", "coupon_expired", "quiet_hours", "forgotten"]
 
 

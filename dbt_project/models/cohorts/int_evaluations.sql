@@ -1,8 +1,17 @@
 {{ config(materialized='table', post_hook='analyze {{ this }}') }}
 
--- What depends on the others: one contact of a person, one message a day, the holdout, the caps. Codes come after this.
+-- What depends on the others: one contact of a person, one message a day, the holdout, the caps, the shop's products. Codes come after this.
 with rules as (
     select * from {{ ref('int_rules') }}
+),
+
+-- Fewer bestsellers than a step shows are all that can be shown to anybody (int_bestsellers).
+shelves as (
+    select
+        as_of,
+        count(*) as products
+    from {{ ref('int_bestsellers') }}
+    group by as_of
 ),
 
 -- Several contacts of one person due the same step: one of them stands for the person.
@@ -22,21 +31,29 @@ held_out as (
         persons.*,
         cardinality(skips) = 0 and not is_same_person as is_eligible,
         holdout_place < holdout_percent as is_held_out,
+        recommendations > coalesce(shelves.products, 0) as is_unstocked,
         cardinality(channels) > 0 and (touches_today >= cap_per_day or touches_7_days >= cap_per_7_days) as is_capped
     from persons
+    left join shelves on shelves.as_of = persons.as_of
+),
+
+free as (
+    select
+        held_out.*,
+        is_eligible and not is_held_out and not is_unstocked and not is_capped as is_free
+    from held_out
 ),
 
 -- Two campaigns, or two steps of one, want the same person on the same day. What a shadow wants does not count.
 ranked as (
     select
-        held_out.*,
-        is_eligible and not is_held_out and not is_capped as is_free,
-        count(*) filter (where is_eligible and not is_held_out and not is_capped and cardinality(channels) > 0) over (
+        free.*,
+        count(*) filter (where is_free and cardinality(channels) > 0) over (
             partition by run_id, as_of, mode = 'shadow', person_id
             order by priority, due_on, position, campaign, contact_id collate "C"
             rows between unbounded preceding and current row
         ) as place_today
-    from held_out
+    from free
 ),
 
 allowed as (
@@ -54,7 +71,7 @@ decided as (
         case
             when cardinality(skips) > 0 or is_same_person then 'skip'
             when is_held_out then 'holdout'
-            when is_capped or is_outranked then 'hold'
+            when is_unstocked or is_capped or is_outranked then 'hold'
             else 'send'
         end as decision
     from allowed
@@ -98,6 +115,7 @@ final as (
             array[
                 case when is_same_person then 'same_person' end,
                 case when is_eligible and is_held_out then 'holdout' end,
+                case when is_unstocked then 'nothing_to_recommend' end,
                 case when is_capped then 'frequency_cap' end,
                 case when is_outranked then 'outranked' end
             ],

@@ -46,6 +46,7 @@ facts as (
         steps.is_enabled,
         steps.requires,
         steps.channels,
+        steps.recommendations,
         steps.promotion,
         histories.person_id,
         histories.person_contacts,

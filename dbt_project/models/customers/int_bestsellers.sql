@@ -8,6 +8,12 @@ with run_days as (
     group by as_of
 ),
 
+-- What the widest step shows: that many there must be, whatever shelves they stand on.
+widest as (
+    select coalesce(max(recommendations), 0) as products
+    from {{ ref('int_campaign_steps') }}
+),
+
 counted as (
     select
         run_days.as_of,
@@ -95,12 +101,14 @@ on_shelves as (
     from (select * from sold union all select * from newest) as listed
 ),
 
+-- A fourth of a category comes after all shelves, and only where those hold too few.
 ranked as (
     select
         *,
-        row_number() over (partition by as_of order by orders desc, units desc, product_id) as rank
+        row_number() over (
+            partition by as_of order by category_rank > 3, orders desc, units desc, product_id
+        ) as rank
     from on_shelves
-    where category_rank <= 3
 ),
 
 final as (
@@ -113,8 +121,9 @@ final as (
         ranked.units,
         ranked.as_of
     from ranked
+    cross join widest
     left join currency on currency.as_of = ranked.as_of
-    where ranked.rank <= 60
+    where ranked.rank <= 60 and (ranked.category_rank <= 3 or ranked.rank <= widest.products)
 )
 
 select * from final
