@@ -129,19 +129,24 @@ def test_a_system_that_asks_between_the_decision_and_our_send_hour_learns_whom_w
 
 
 def test_other_systems_leave_who_was_written_to_alone_until_the_end_of_their_own_day(handoff: dict[str, Any]) -> None:
+    query = "select contact_id, state, until from handoff.in_flight where contact_id in ('here', 'far')"
     with connect(Role.OWNER) as connection:
         connection.execute("update outbox.message set state = 'sending'")
         connection.execute(
             "update outbox.message set state = 'accepted', accepted_channel = 'email', accepted_at = not_before"
         )
-        told = connection.execute(
-            "select contact_id, state, until from handoff.in_flight where contact_id in ('here', 'far')"
-        ).fetchall()
+        told = connection.execute(query).fetchall()
+        connection.execute("insert into outbox.run_day select run_id, as_of + 31, clock from outbox.run_day")
+        later = connection.execute(query).fetchall()
+        # A campaign that waits for a month may have written today to whom it decided for a month ago.
+        insert(connection, "outbox.definition", hash="patient", kind="campaign", body={"max_late_days": 30})
+        patient = connection.execute(query).fetchall()
         connection.rollback()
-    assert set(told) == {
-        ("here", "accepted", at("2017-10-02", "00:00")),
-        ("far", "accepted", at("2017-10-02", "00:00", HAWAII)),
-    }
+    assert (set(told), later, set(patient)) == (
+        {("here", "accepted", at("2017-10-02", "00:00")), ("far", "accepted", at("2017-10-02", "00:00", HAWAII))},
+        [],
+        set(told),
+    )
 
 
 def test_the_stop_list_for_other_systems_names_contacts_and_no_address(handoff: dict[str, Any]) -> None:

@@ -36,6 +36,17 @@ def test_a_providers_own_clock_does_not_bring_the_future_in(reports: psycopg.Con
     assert select("select order_id from reports.rpt_return_orders") == []
 
 
+def test_the_reporting_clock_knows_what_a_patient_campaign_sent_weeks_after_its_day(
+    reports: psycopg.Connection,
+) -> None:
+    it = Scenario(reports)
+    it.define(winback(max_late_days=30))
+    it.contact("ann")
+    it.message(it.run(on(2)), on(2), "ann", when=at(20, 10))
+    it.run(on(20))
+    assert select("select reporting_at from reports.rpt_clock") == [(at(20, 10),)]
+
+
 def test_a_run_says_what_it_decided_and_what_became_of_its_messages(week: Story) -> None:
     columns = (
         "evaluated, send, hold, skip, holdout, messages, accepted, rejected, in_doubt, skipped, planned, "

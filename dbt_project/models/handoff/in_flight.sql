@@ -57,10 +57,10 @@ from (
         ) as zone
         offset 0
     ) as calendars
-    -- A message lives a few days: what was accepted from an earlier day's run is over, and an index finds the others.
+    -- A message lives no longer than its campaign's patience: what was accepted from an earlier day's run is over, and an index finds the others.
     where
         messages.state = 'accepted'
-        and messages.as_of >= (select max(days.as_of) - 7 from {{ source('outbox', 'run_day') }} as days)
+        and messages.as_of >= {{ oldest_recent_run() }}
 ) as flights
 cross join lateral (
     {{ members_of('flights.contact_id') }}

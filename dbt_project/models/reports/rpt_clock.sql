@@ -7,11 +7,11 @@ with days as (
 final as (
     select greatest(
         (select max(clock) from days),
-        -- The last week's messages: none is accepted so late that an earlier day's could be the newest.
+        -- No message is accepted so late that one of an earlier day's could be the newest.
         (
             select max(messages.accepted_at)
             from {{ source('outbox', 'message') }} as messages
-            where messages.as_of >= (select max(as_of) - 7 from days)
+            where messages.as_of >= {{ oldest_recent_run() }}
         )
     ) as reporting_at
 )
