@@ -8,6 +8,7 @@
 | coupons | a million codes allocated and frozen against a bare INSERT ... SELECT, and against row-by-row SKIP LOCKED |
 | sending | the dispatcher with its ledger against the SDKs' one call a message, plain HTTP and bare encryption |
 | dispatch-memory | the peak memory of a dispatching process over many planned messages against few |
+| intake | signed webhooks posted to the service against a bare COPY of the rows that they leave |
 | memory | the peak memory of every Python process, at 1 and at 10 million orders |
 """
 
@@ -32,7 +33,7 @@ from rich.table import Table
 from bench import server
 from bench.measure import Figure, say
 
-NAMES = ("growth", "usual-way", "limit", "coupons", "sending", "dispatch-memory", "memory")
+NAMES = ("growth", "usual-way", "limit", "coupons", "sending", "dispatch-memory", "intake", "memory")
 RESULTS = Path(__file__).parent / "results.json"
 
 

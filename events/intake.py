@@ -17,19 +17,22 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import class_row, tuple_row
 
 from events import calls
-from events.store import Call, Store
+from events.store import Brought, Call, Store
 from senders.contract import Event, Unreadable, Verdict, WebhookCall
 from senders.sendgrid import events as sendgrid
 from senders.twilio import events as twilio
 
 log = logging.getLogger("winback.events")
 ROWS_AT_ONCE = 500
+EVENTS_AT_ONCE = 5_000
+"""How many go into one statement, or a few more: as many as the call that completes them."""
 CALLS = uuid.UUID("6f0f3f0e-6f57-4c53-9a55-0b6b1d2a2c11")
 """The name space of the call ids made here: the same row always gets the same one."""
 
@@ -167,8 +170,7 @@ def _fold_rows(
         for rows in _batches(connection, statement, values):
             if stopping():
                 break
-            for row in rows:
-                folded = _fold(row, kept, folded)
+            folded = _fold(rows, kept, folded)
     finally:
         if store is None:
             kept.close()
@@ -184,20 +186,49 @@ def _batches(
             yield rows
 
 
-def _fold(row: _Landed, store: Store, folded: Folded) -> Folded:
+def _fold(rows: Sequence[_Landed], store: Store, folded: Folded) -> Folded:
+    """Adds the events of some rows, so many at a time."""
+    waiting, size = list[tuple[_Landed, Brought]](), 0
+    for row in rows:
+        body = row.body.encode("utf-8", "replace")
+        when = row.received_at.isoformat() if row.received_at else row.written
+        call_id = uuid.uuid5(CALLS, f"{row.provider}|{when}|{hashlib.sha256(body).hexdigest()}")
+        folded = replace(folded, calls=folded.calls + 1, latest=row.received_at or folded.latest)
+        events, why = calls.read(partial(_parse, row), _call(row, body))
+        brought = Brought(call_id, row.received_at or row.read_at, events)
+        if why is not None:
+            folded = _keep(row, brought, why, store, folded)
+            continue
+        waiting.append((row, brought))
+        size += len(events)
+        folded = replace(folded, events=folded.events + len(events))
+        if size >= EVENTS_AT_ONCE:
+            folded, waiting, size = _add(waiting, store, folded), [], 0
+    return _add(waiting, store, folded)
+
+
+def _add(waiting: Sequence[tuple[_Landed, Brought]], store: Store, folded: Folded) -> Folded:
+    """All in one statement a kind; where the database refuses a value, row by row, so that it hinders no other."""
+    try:
+        store.add([brought for _, brought in waiting])
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        if len(waiting) > 1:
+            for each in waiting:
+                folded = _add([each], store, folded)
+            return folded
+        ((row, brought),) = waiting
+        folded = replace(folded, events=folded.events - len(brought.events))
+        return _keep(row, brought, f"the database refuses a value of it ({type(error).__name__})", store, folded)
+    return folded
+
+
+def _keep(row: _Landed, brought: Brought, why: str, store: Store, folded: Folded) -> Folded:
+    reason = f"A row of raw.provider_events cannot be read: {why}."
+    log.warning("%s Kept as %s.", reason, brought.call_id)
     body = row.body.encode("utf-8", "replace")
-    at = row.received_at or row.read_at
-    when = row.received_at.isoformat() if row.received_at else row.written
-    call_id = uuid.uuid5(CALLS, f"{row.provider}|{when}|{hashlib.sha256(body).hexdigest()}")
-    folded = replace(folded, calls=folded.calls + 1, latest=row.received_at or folded.latest)
-    events, why = calls.read(lambda call: _parse(row, call), _call(row, body))
-    if why is not None:
-        reason = f"A row of raw.provider_events cannot be read: {why}."
-        log.warning("%s Kept as %s.", reason, call_id)
-        store.keep(Call(row.provider[:60], at, Verdict.MALFORMED, {}, body, reason, call_id))
-        return replace(folded, unreadable=folded.unreadable + 1)
-    store.add(events, call_id=call_id, received_at=at)
-    return replace(folded, events=folded.events + len(events))
+    call = Call(row.provider[:60], brought.received_at, Verdict.MALFORMED, {}, body, reason, brought.call_id)
+    store.keep(call)
+    return replace(folded, unreadable=folded.unreadable + 1)
 
 
 def _call(row: _Landed, body: bytes) -> WebhookCall:

@@ -1,7 +1,7 @@
 """Inserts into `events`, and nothing else: the role can neither read nor change a row.
 
-Every statement inserts a whole call's rows at once and passes over keys that are there already, so that a replay adds
-nothing.
+Every statement inserts the rows of a whole call, or of many, at once and passes over keys that are there already, so
+that a replay adds nothing.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from warehouse.connect import Role, connect
 
 INSERT_CALL = """
 insert into events.webhook_call (call_id, provider, received_at, verdict, reason, headers, body, body_sha256)
-values (%s, %s, %s, %s, %s, %s::jsonb, %s, %s)
+values (%s, %s, %s, %s, %s, %s::jsonb, %b, %b)
 on conflict do nothing
 """
 INSERT_DELIVERIES = """
 insert into events.delivery_event
     (call_id, received_at, event_key, provider, channel, message_id, provider_message_id, kind, code, detail,
      address_fault, occurred_at)
-select %s::uuid, %s::timestamptz, item.*
+select item.*
 from unnest(
-    %s::text[], %s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-    %s::timestamptz[]
+    %s::uuid[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[],
+    %s::text[], %s::text[], %s::timestamptz[]
 ) as item
 on conflict do nothing
 """
@@ -40,9 +40,10 @@ INSERT_ENGAGEMENTS = """
 insert into events.engagement_event
     (call_id, received_at, event_key, provider, channel, message_id, provider_message_id, kind, is_machine, url,
      occurred_at)
-select %s::uuid, %s::timestamptz, item.*
+select item.*
 from unnest(
-    %s::text[], %s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::boolean[], %s::text[], %s::timestamptz[]
+    %s::uuid[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[],
+    %s::boolean[], %s::text[], %s::timestamptz[]
 ) as item
 on conflict do nothing
 """
@@ -50,11 +51,12 @@ INSERT_PREFERENCES = """
 insert into events.preference
     (call_id, received_at, event_key, message_id, channel, address_hash, kind, until, source, occurred_at)
 select
-    %s::uuid, %s::timestamptz, event_key, message_id, channel, outbox.address_hash(channel, address), kind, until,
-    source, occurred_at
+    call_id, received_at, event_key, message_id, channel, outbox.address_hash(channel, address), kind, until, source,
+    occurred_at
 from unnest(
-    %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::timestamptz[]
-) as item (event_key, message_id, channel, address, kind, until, source, occurred_at)
+    %s::uuid[], %s::timestamptz[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
+    %s::text[], %s::timestamptz[]
+) as item (call_id, received_at, event_key, message_id, channel, address, kind, until, source, occurred_at)
 on conflict do nothing
 """
 
@@ -72,6 +74,15 @@ class Call:
     call_id: uuid.UUID = field(default_factory=uuid.uuid4)
 
 
+@dataclass(frozen=True)
+class Brought:
+    """What one call brought."""
+
+    call_id: uuid.UUID
+    received_at: datetime
+    events: Sequence[Event] = field(repr=False)
+
+
 class Store:
     """A few connections of the webhook role, opened when they are needed. Safe for many threads."""
 
@@ -85,25 +96,32 @@ class Store:
         row = (call.call_id, call.provider, call.received_at, call.verdict.value, _clean(call.reason))
         headers = json.dumps({name: _clean(text) for name, text in call.headers.items()})
         self._run(lambda connection: connection.execute(INSERT_CALL, (*row, headers, call.body, body)))
-        self.add(events, call_id=call.call_id, received_at=call.received_at)
+        self.add([Brought(call.call_id, call.received_at, events)])
 
-    def add(self, events: Sequence[Event], *, call_id: uuid.UUID, received_at: datetime) -> None:
-        """Adds the events that are not there yet, all of them or none."""
-        if not events:
+    def add(self, calls: Sequence[Brought]) -> None:
+        """Adds what some calls brought and is not there yet, all of it or nothing.
+
+        Raises `psycopg.Error`, `WinbackError`.
+        """
+        rows = [(call, event) for call in calls for event in call.events]
+        if not rows:
             return
         # In the order of their keys: two calls with the same events then wait for each other instead of deadlocking.
-        rows = sorted(events, key=lambda event: event.event_key)
-        statements = [
-            (INSERT_DELIVERIES, [_delivery(event) for event in rows if isinstance(event, DeliveryEvent)]),
-            (INSERT_ENGAGEMENTS, [_engagement(event) for event in rows if isinstance(event, EngagementEvent)]),
-            (INSERT_PREFERENCES, [_preference(event) for event in rows if isinstance(event, Preference)]),
-        ]
+        rows.sort(key=lambda row: row[1].event_key)
+        statements = list[tuple[LiteralString, list[str]]]()
+        for kind, statement, texts in INSERTS:
+            found = [
+                (call.call_id.hex, call.received_at.isoformat(), *texts(event))
+                for call, event in rows
+                if type(event) is kind
+            ]
+            if found:
+                statements.append((statement, [array(column) for column in zip(*found, strict=True)]))
 
         def insert(connection: psycopg.Connection) -> None:
             with connection.transaction():
-                for statement, values in statements:
-                    if values:
-                        connection.execute(statement, (call_id, received_at, *map(list, zip(*values, strict=True))))
+                for statement, columns in statements:
+                    connection.execute(statement, columns)
 
         self._run(insert)
 
@@ -137,29 +155,44 @@ class Store:
                 return
 
 
-def _delivery(event: DeliveryEvent) -> tuple[Any, ...]:
-    texts = (_clean(event.provider_message_id), event.kind.value, _clean(event.code), _clean(event.detail))
-    ours = (_clean(event.event_key), event.provider, event.channel, event.message_id)
-    return (*ours, *texts, event.address_fault, event.occurred_at)
+def array(values: Sequence[str | None]) -> str:
+    """PostgreSQL's text form of an array, one for a whole column: far quicker than adapting value by value.
+
+    Leaves out what PostgreSQL cannot keep as text and JSON can hold: NULs, halves of surrogate pairs. So a NUL is free
+    to mark ends and nulls until everything else is escaped.
+    """
+    inside = "\0,".join(["\0-" if value is None else value.replace("\0", "") for value in values])
+    escaped = inside.encode("utf-8", "replace").decode().replace("\\", "\\\\").replace('"', '\\"')
+    return f'{{"{escaped}"}}'.replace("\0,", '","').replace('"\0-"', "NULL")
 
 
-def _engagement(event: EngagementEvent) -> tuple[Any, ...]:
-    ours = (_clean(event.event_key), event.provider, event.channel, event.message_id)
-    return (
-        *ours,
-        _clean(event.provider_message_id),
-        event.kind.value,
-        event.is_machine,
-        _clean(event.url),
-        event.occurred_at,
-    )
+def _delivery(event: DeliveryEvent) -> tuple[str | None, ...]:
+    ours = (event.event_key, event.provider, event.channel, _hex(event.message_id), event.provider_message_id)
+    return (*ours, event.kind, event.code, event.detail, event.address_fault, event.occurred_at.isoformat())
 
 
-def _preference(event: Preference) -> tuple[Any, ...]:
-    ours = (_clean(event.event_key), event.message_id, event.channel, _clean(event.address))
-    return (*ours, event.kind, event.until, event.source, event.occurred_at)
+def _engagement(event: EngagementEvent) -> tuple[str | None, ...]:
+    ours = (event.event_key, event.provider, event.channel, _hex(event.message_id), event.provider_message_id)
+    return (*ours, event.kind, "t" if event.is_machine else "f", event.url, event.occurred_at.isoformat())
+
+
+def _preference(event: Preference) -> tuple[str | None, ...]:
+    ours = (event.event_key, _hex(event.message_id), event.channel, event.address, event.kind)
+    return (*ours, event.until.isoformat() if event.until else None, event.source, event.occurred_at.isoformat())
+
+
+def _hex(message_id: uuid.UUID | None) -> str | None:
+    return message_id.hex if message_id else None
 
 
 def _clean(text: str | None) -> str | None:
     """What PostgreSQL can keep as text: no NUL, no half of a surrogate pair; JSON can hold both."""
     return None if text is None else text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+
+
+INSERTS: Sequence[tuple[type, LiteralString, Callable[[Any], tuple[str | None, ...]]]] = (
+    (DeliveryEvent, INSERT_DELIVERIES, _delivery),
+    (EngagementEvent, INSERT_ENGAGEMENTS, _engagement),
+    (Preference, INSERT_PREFERENCES, _preference),
+)
+"""How events of each kind are written, as texts in the order of the statement."""

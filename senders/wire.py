@@ -30,7 +30,8 @@ OWN_HOSTS = re.compile(
 """Hosts of real providers and push services: never a sandbox, whatever a connection says."""
 
 _EMAIL = re.compile(r"[^\s<>\"',;:]+@[^\s<>\"',;:]+")
-_NUMBER = re.compile(r"\+?\d[\d\s().-]{5,}\d")
+_NUMBER = re.compile(r"\+?\d(?:[\s().-]*+\d){6,}")
+"""Seven digits or more, whatever stands between them as in a phone number."""
 _URL = re.compile(r"https?://\S+")
 
 
@@ -125,8 +126,11 @@ def _http_date(text: str) -> datetime | None:
 def scrub(text: object, limit: int = 200) -> str:
     """A provider's words without URLs, addresses and numbers that could be phones, on one line, cut at `limit`."""
     words = " ".join(str(text).split())
-    words = _EMAIL.sub("…", _URL.sub("…", words))
-    words = _NUMBER.sub(lambda found: "…" if len(re.sub(r"\D", "", found[0])) >= 7 else found[0], words)
+    if "://" in words:
+        words = _URL.sub("…", words)
+    if "@" in words:
+        words = _EMAIL.sub("…", words)
+    words = _NUMBER.sub("…", words)
     return words[:limit]
 
 

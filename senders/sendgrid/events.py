@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -73,37 +72,37 @@ def parse(call: WebhookCall) -> list[Event]:
         raise Unreadable(f"not JSON ({type(error).__name__})") from None
     if not isinstance(items, list):
         raise Unreadable(f"a JSON array was expected, not {type(items).__name__}")
-    return [event for item in items for event in _events(item, call)]
+    events = list[Event]()
+    for item in items:
+        _add(events, item, call)
+    return events
 
 
-def _events(item: Any, call: WebhookCall) -> Iterator[Event]:
+def _add(events: list[Event], item: Any, call: WebhookCall) -> None:
     item = item if isinstance(item, dict) else {"event": f"not an object: {type(item).__name__}", "item": item}
     name = str(item.get("event"))
-    common: dict[str, Any] = {
-        "event_key": _key(item),
-        "occurred_at": _time(item.get("timestamp"), call.occurred_at),
-        "message_id": _uuid(item.get("message_id")),
-    }
-    shared: dict[str, Any] = {
-        "provider": PROVIDER,
-        "channel": EMAIL,
-        "provider_message_id": _provider_id(item.get("sg_message_id")),
-    }
+    key = _key(item)
+    occurred_at = _time(item.get("timestamp"), call.occurred_at)
+    message_id = _uuid(item.get("message_id"))
     if name in PREFERENCES:
-        kind, source = PREFERENCES[name]
+        asked, source = PREFERENCES[name]
         address = str(item["email"]) if item.get("email") else None
-        yield Preference(channel=EMAIL, kind=kind, source=source, address=address, **common)
+        events.append(Preference(key, EMAIL, asked, source, occurred_at, message_id, address))
+    provider_id = _provider_id(item.get("sg_message_id"))
     if name in ENGAGEMENTS:
         url = _TOKEN.sub(r"\1…", str(item["url"]))[:2000] if item.get("url") else None
-        yield EngagementEvent(kind=ENGAGEMENTS[name], is_machine=_is_machine(item), url=url, **shared, **common)
+        did, machine = ENGAGEMENTS[name], _is_machine(item)
+        events.append(EngagementEvent(key, PROVIDER, EMAIL, did, occurred_at, message_id, provider_id, machine, url))
     elif name not in PREFERENCES:
-        kind_ = DELIVERIES.get(name, DeliveryKind.UNKNOWN)
+        kind = DELIVERIES.get(name, DeliveryKind.UNKNOWN)
         if name == "bounce" and item.get("type") == "blocked":
-            kind_ = DeliveryKind.FAILED  # refused this once (a full mailbox, a policy): the address stays good
+            kind = DeliveryKind.FAILED  # refused this once (a full mailbox, a policy): the address stays good
         words = item.get("reason") or item.get("response")
         detail = wire.scrub(words) if words else None
-        fault = _fault(kind_, item)
-        yield DeliveryEvent(kind=kind_, code=_code(name, item), detail=detail, address_fault=fault, **shared, **common)
+        code, fault = _code(name, item), _fault(kind, item)
+        events.append(
+            DeliveryEvent(key, PROVIDER, EMAIL, kind, occurred_at, message_id, provider_id, code, detail, fault)
+        )
 
 
 def _fault(kind: DeliveryKind, item: dict[str, Any]) -> AddressFault | None:

@@ -21,8 +21,10 @@ from cli.main import register
 from events import intake
 from events.app import create_app
 from events.intake import Folded, fold_provider_events
+from events.store import Store
 from outbox import landed
 from outbox.sql import ledger
+from senders.sendgrid import events as sendgrid_events
 from tests.integration.events_service import CONNECTIONS, MESSAGE, item, rows, sendgrid, serving
 from warehouse import connections
 from warehouse.connect import Role, connect
@@ -102,6 +104,33 @@ def test_a_row_over_which_the_parser_stumbles_is_kept_and_ends_no_dispatch(
     assert rows(warehouse, "select verdict, reason from events.webhook_call") == [
         ("malformed", "A row of raw.provider_events cannot be read: the parser stumbled over it (AttributeError).")
     ]
+
+
+def test_a_row_whose_values_the_database_refuses_is_kept_and_hinders_no_other_of_its_batch(
+    warehouse: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cast("dict[str, Any]", sendgrid_events.DELIVERIES), "delivered", "a kind of its own")
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "a"), item("processed", "b")]))
+    land(warehouse, "sendgrid", json.dumps([item("processed", "c")]))
+    assert fold() == Folded(calls=2, events=1, unreadable=1, latest=LANDED)
+    assert rows(warehouse, "select event_key from events.delivery_event") == [("sendgrid:c",)]
+    ((verdict, reason),) = rows(warehouse, "select verdict, reason from events.webhook_call")
+    assert verdict == "malformed"
+    assert "the database refuses a value of it (CheckViolation)" in reason
+
+
+def test_the_events_of_many_rows_go_into_one_statement(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [item(name, f"{name}{number}") for number in range(40) for name in ("delivered", "open")]
+    for number in range(0, len(many), 10):
+        land(warehouse, "sendgrid", json.dumps(many[number : number + 10]))
+    land(warehouse, "sendgrid", json.dumps(many[:3]))
+    sizes: list[int] = []
+    real = Store.add
+    monkeypatch.setattr(Store, "add", lambda store, calls: (sizes.append(len(calls)), real(store, calls))[1])
+    monkeypatch.setattr(intake, "EVENTS_AT_ONCE", 50)
+    assert fold() == Folded(calls=9, events=83, unreadable=0, latest=LANDED)
+    assert sizes == [5, 4]
+    assert rows(warehouse, "select count(*), count(distinct call_id) from events.delivery_event") == [(40, 8)]
 
 
 def fold_as_dispatch_does(clock: datetime = LANDED) -> None:
