@@ -18,6 +18,12 @@ from warehouse.errors import WinbackError
 CONNECT_SECONDS, STATEMENT_SECONDS = "10", 20
 MIGRATE = "Run `winback db migrate`."
 
+REPORT_DAYS = 7
+_REPORTS = """
+select count(*), count(*) filter (where not is_ours)
+from events.report_origin
+where received_at > now() - make_interval(days => %s)
+"""
 _RIGHTS = """
 select wrong from (values
     ('winback_sender may not write messages', not (
@@ -80,6 +86,7 @@ def warehouse() -> Iterator[Line]:
         if not edited:
             yield ok("migrations", "up to date")
         yield from _roles(connection)
+        yield _reports(connection)
     yield from _raw_tables()
 
 
@@ -95,6 +102,23 @@ def _roles(connection: psycopg.Connection) -> Iterator[Line]:
         yield failed("roles", problem, f"{MIGRATE} The login must be a member of all four roles.")
     if not wrong:
         yield ok("roles", "all four are there and may do their part")
+
+
+def _reports(connection: psycopg.Connection) -> Line:
+    """Whether providers report messages that this ledger knows. Kept, those that it does not know count for nobody."""
+    try:
+        ((events, unknown),) = connection.execute(_REPORTS, [REPORT_DAYS]).fetchall()
+    except psycopg.errors.QueryCanceled:
+        return warning("reports", f"not counted within {STATEMENT_SECONDS} seconds: there are too many of them")
+    told = f"{events:,} events of the last {REPORT_DAYS} days"
+    if not unknown:
+        return ok("reports", f"{told}, each of a message in this ledger")
+    return warning(
+        "reports",
+        f"{unknown:,} of {told} are of no message in this ledger: kept, and counted for nobody",
+        "Other mail of the same account and `winback send-test` are such. Otherwise see that this service writes to the"
+        " database that sends: `select * from events.report_origin where not is_ours`.",
+    )
 
 
 def _raw_tables() -> Iterator[Line]:

@@ -21,8 +21,10 @@ import httpx
 import psycopg
 import pytest
 
+from cli import doctor_warehouse
+from cli.checkup import Status
 from events.app import create_app
-from events.store import Store
+from events.store import Brought, Store, array
 from senders import registry
 from senders.contract import DeliveryEvent, DeliveryKind
 from tests.integration.events_service import (
@@ -37,6 +39,7 @@ from tests.integration.events_service import (
     twilio,
 )
 from warehouse import connections, tokens
+from warehouse.connect import Role, connect
 from warehouse.errors import Misconfigured
 
 CALLBACK = f"/events/twilio?message_id={MESSAGE}"
@@ -102,6 +105,32 @@ def test_an_unsubscription_at_the_provider_is_a_preference_with_a_hashed_address
     assert found == [("unsubscribed", "provider", True), ("unsubscribed", "complaint", True)]
 
 
+def test_a_report_of_a_message_that_nobody_sent_is_kept_and_marked(client: httpx.Client, warehouse: str) -> None:
+    with psycopg.connect(warehouse) as owner:
+        owner.execute("set session_replication_role = replica")
+        owner.execute(
+            "insert into outbox.attempt (message_id, attempt_no, channel, worker, opened_at, lease_until, closed_at,"
+            " outcome, provider_message_id) values (%s, 1, 'email', 'w', now(), now(), now(), 'accepted', 'X1')",
+            [MESSAGE],
+        )
+    stranger = str(uuid.UUID(int=7))
+    items = [
+        item("delivered", "by our id"),
+        item("open", "by the provider's", message_id=None, sg_message_id="X1.recvd-1"),
+        item("delivered", "of nobody", message_id=stranger, sg_message_id="X2.recvd-1"),
+        item("click", "without any id", message_id=None),
+    ]
+    assert sendgrid(client, items) == 200
+    told = dict(rows(warehouse, "select substr(event_key, 10), is_ours from events.report_origin"))
+    assert told == {"by our id": True, "by the provider's": True, "of nobody": False, "without any id": False}
+    with psycopg.connect(warehouse) as owner:
+        line = doctor_warehouse._reports(owner)
+    assert line.status is Status.WARNING
+    assert "2 of 4 events of the last 7 days are of no message in this ledger" in line.words
+    with connect(Role.WEBHOOK) as webhook, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        webhook.execute("select 1 from events.report_origin")
+
+
 def test_a_replay_is_thanked_and_adds_nothing(client: httpx.Client, warehouse: str) -> None:
     items = [item("delivered", "a1"), item("open", "a2"), item("spamreport", "a3")]
     assert [sendgrid(client, batch) for batch in (items, items, list(reversed(items)))] == [200, 200, 200]
@@ -130,7 +159,7 @@ def test_two_calls_with_the_same_events_in_opposite_order_do_not_deadlock(wareho
         store = Store(size=1)
         store.is_reachable()
         start.wait()
-        store.add(batch, call_id=uuid.uuid4(), received_at=now)
+        store.add([Brought(uuid.uuid4(), now, batch)])
         store.close()
 
     with ThreadPoolExecutor(2) as pool:
@@ -344,6 +373,13 @@ def test_nothing_personal_and_no_token_is_logged(
     for secret in ("ann@example.com", "2025550101", token):
         assert secret not in caplog.text
     assert rows(warehouse, "select count(*) from events.delivery_event where detail like '%ann%'") == [(0,)]
+
+
+def test_an_array_of_texts_comes_back_as_it_was(warehouse: str) -> None:
+    values = ["a", None, "", '"', "\\", '\\"', ",", "{}", "NULL", "-", "\n\t", "é 😀", " ", '","', "\0,\0-x", "\ud800"]
+    with psycopg.connect(warehouse) as connection:
+        ((back,),) = connection.execute("select %s::text[]", [array(values)]).fetchall()
+    assert back == [*values[:-2], ",-x", "?"]
 
 
 def test_a_call_over_which_the_parser_stumbles_is_kept_whole_and_said(
