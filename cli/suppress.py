@@ -1,13 +1,15 @@
-"""`winback suppress`: never write to this person's address or phone again."""
+"""`winback suppress`: never write to this person, or to anybody on this list, again."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli import context
+from cli import context, words
 
 
 def register(app: typer.Typer) -> None:
@@ -15,25 +17,54 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def suppress(
-        contact: Annotated[str, typer.Argument(help="The contact's id, as in raw.contacts.")],
         by: Annotated[str, typer.Option(help="Who says so: kept with the suppression.")],
+        contact: Annotated[str | None, typer.Argument(help="The contact's id, as in raw.contacts.")] = None,
+        file: Annotated[
+            Path | None,
+            typer.Option(
+                help="In place of a contact: a CSV with channel,address, or as `winback export suppressions` writes it."
+            ),
+        ] = None,
         channel: Annotated[list[str] | None, typer.Option(help="email or sms; may be given again. None: both.")] = None,
         at: Annotated[
             datetime | None, typer.Option(help="Since when (UTC); none: now, or where a simulation stands.")
         ] = None,
     ) -> None:
-        """Suppress a contact's present address and phone, for every campaign and for whoever shares them."""
+        """Suppress a contact's present address and phone, for every campaign and for whoever shares them.
+
+        With --file every address of another system's stop list, all of it or nothing, whether a contact has it or not.
+        """
         from outbox.runs import business_now
         from outbox.sql import ledger
         from outbox.suppressions import suppress as write
 
+        if (contact is None) is (file is None) or (file and channel):
+            raise typer.BadParameter("give a contact, or --file alone: its lines say which channel")
         channels = channel or ["email", "sms"]
         if unknown := sorted(set(channels) - {"email", "sms"}):
             raise typer.BadParameter(f"{unknown[0]!r} is neither email nor sms", param_hint="--channel")
         context.use_warehouse()
         with ledger() as connection:
             since = at.replace(tzinfo=at.tzinfo or UTC) if at else business_now(connection)
-            added = write(connection, contact, channels, by=by, at=since)
-        done = " and ".join(added)
-        typer.echo(f"Contact {contact}: {done} suppressed." if added else f"Contact {contact} was suppressed already.")
-        context.result({"suppressed": added})
+            added = write(connection, contact, channels, by=by, at=since) if contact is not None else []
+        if file is not None:
+            _honour(file, by, since)
+        else:
+            done = " and ".join(added)
+            typer.echo(
+                f"Contact {contact}: {done} suppressed." if added else f"Contact {contact} was suppressed already."
+            )
+            context.result({"suppressed": added})
+
+
+def _honour(file: Path, by: str, since: datetime) -> None:
+    from outbox import stop_lists
+
+    done = stop_lists.honour(file, by=by, at=since)
+    before = done.addresses - done.over - done.suppressed
+    typer.echo(
+        f"{words.counted(done.lines, 'line')} read: "
+        f"{words.counted(done.suppressed, 'address', 'addresses')} suppressed, {before:,} by an earlier list already, "
+        f"{done.over:,} whose time is over."
+    )
+    context.result(asdict(done))

@@ -45,3 +45,38 @@ where s.channel in ('email', 'sms') and s.lifted_at is null
         cross join lateral (values ('email', r.email_hash), ('sms', r.phone_hash)) as known (channel, address_hash)
         where known.channel = s.channel and known.address_hash = s.address_hash
     );
+
+-- name: make_stop_table()#
+-- Another system's stop list, a row a line; gone when the transaction ends.
+create temporary table stop_line (
+    channel text not null,
+    address text not null,
+    since timestamptz,
+    until timestamptz
+) on commit drop;
+
+-- name: append_stops(source, at)^
+-- Suppresses the addresses of the list, the longest of several lines counting. One that an earlier list had suppressed is extended, never
+-- shortened; what is suppressed for another reason has that reason, too, and its own end.
+with asked as (
+    select distinct on (channel, address_hash)
+        channel, address_hash, least(since, :at::timestamptz) as since, until
+    from (select channel, outbox.address_hash(channel, address) as address_hash, since, until from stop_line) as lines
+    order by channel, address_hash, until desc nulls first, since
+),
+in_force as (
+    select * from asked where until is null or until > :at::timestamptz
+),
+suppressed as (
+    insert into outbox.suppression as s (channel, address_hash, reason, source, suppressed_at, until)
+    select channel, address_hash, 'imported', :source, since, until
+    from in_force
+    on conflict (channel, address_hash, reason) where lifted_at is null do update
+    set until = excluded.until, source = excluded.source, suppressed_at = least(s.suppressed_at, excluded.suppressed_at)
+    where s.until < coalesce(excluded.until, 'infinity')
+    returning 1
+)
+select
+    (select count(*) from asked) as addresses,
+    (select count(*) from asked) - (select count(*) from in_force) as over,
+    (select count(*) from suppressed) as suppressed;
