@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import sys
 
@@ -14,7 +15,10 @@ def serve(host: str, port: int) -> None:
     import uvicorn
 
     from events.app import create_app
+    from events.patience import PatientProtocol
 
+    gc.freeze()  # what is loaded by now stays; a call's thousand events are no reason to look through it again
+    gc.set_threshold(50_000)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # No access log: paths hold tokens. No server header. More calls at once than this are told to come back (503).
     uvicorn.run(
@@ -24,6 +28,7 @@ def serve(host: str, port: int) -> None:
         access_log=False,
         server_header=False,
         log_level="warning",
+        http=PatientProtocol,
         limit_concurrency=500,
         timeout_keep_alive=15,
     )

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from events import calls, pages, preferences
 from events.clock import business_time
-from events.limits import REFUSAL_COSTS, OversizedError, Throttle, rate, read
+from events.limits import REFUSAL_COSTS, SMALL_BODY, BusyError, OversizedError, Room, Throttle, rate, read
 from events.store import Store
 from senders.contract import Verdict, WebhookCall
 from senders.sendgrid import events as sendgrid
@@ -29,8 +29,6 @@ from warehouse.connections import Connection
 from warehouse.errors import Misconfigured, WinbackError
 
 log = logging.getLogger("winback.events")
-SMALL_BODY = 64 * 1024
-"""For what people and browsers send."""
 ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}
 """The token in the path is the key, whichever page posts it."""
 
@@ -73,6 +71,7 @@ class Service:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._throttle = Throttle(rate())
+        self._room = Room()
         self._sendgrid = connections.find(sendgrid.CONNECTION)
         self._twilio = connections.find(twilio.CONNECTION)
         self._webpush = connections.find(connections.WEBPUSH)
@@ -92,8 +91,9 @@ class Service:
     async def guard(self, request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
         """For every request: the rate, and an answer without details when something of ours breaks."""
         caller = request.client.host if request.client else "unknown"
-        if not self._throttle.take(caller):
-            return PlainTextResponse("Too many requests\n", 429, headers={"Retry-After": "1"})
+        request.state.is_throttled = not self._throttle.take(caller)
+        if request.state.is_throttled and not _may_be_genuine(request):
+            return _slower()
         try:
             response = await follow(request)
         except (psycopg.Error, WinbackError, OSError) as error:
@@ -181,19 +181,24 @@ class Service:
     async def _webhook(
         self, request: Request, vendor: calls.Vendor, thanks: Response, largest: int | None = None
     ) -> Response:
-        try:
-            body = await (read(request, largest) if largest else read(request))
-        except OversizedError as error:
-            call = await self._call(request, error.read, vendor.connection)
-            await run_in_threadpool(calls.keep, vendor.provider, call, Verdict.OVERSIZED, self._store)
-            return PlainTextResponse("Too large\n", 413, headers={"Connection": "close"})
-        except (TimeoutError, ClientDisconnect):
-            return PlainTextResponse("Too slow\n", 408, headers={"Connection": "close"})
-        call = await self._call(request, body, vendor.connection)
-        verdict = await run_in_threadpool(calls.receive, vendor, call, self._store)
+        with self._room.share() as take:
+            keeps = not request.state.is_throttled
+            try:
+                body = await (read(request, largest, take) if largest else read(request, take=take))
+            except OversizedError as error:
+                if keeps:
+                    call = await self._call(request, error.read, vendor.connection)
+                    await run_in_threadpool(calls.keep, vendor.provider, call, Verdict.OVERSIZED, self._store)
+                return PlainTextResponse("Too large\n", 413, headers={"Connection": "close"})
+            except (TimeoutError, ClientDisconnect):
+                return PlainTextResponse("Too slow\n", 408, headers={"Connection": "close"})
+            except BusyError:
+                return PlainTextResponse("Busy\n", 503, headers={"Connection": "close", "Retry-After": "5"})
+            call = await self._call(request, body, vendor.connection)
+            verdict = await run_in_threadpool(calls.receive, vendor, call, self._store, keep_refused=keeps)
         if verdict is Verdict.VERIFIED:
             return thanks
-        return PlainTextResponse(f"{verdict.value}\n", calls.STATUS[verdict])
+        return PlainTextResponse(f"{verdict.value}\n", calls.STATUS[verdict]) if keeps else _slower()
 
     async def _call(self, request: Request, body: bytes, connection: Connection | None) -> WebhookCall:
         now = datetime.now(UTC)
@@ -208,6 +213,21 @@ class Service:
         if not self._twilio_url or not path.startswith("/events/twilio"):
             return str(request.url)
         return f"{self._twilio_url}{path.removeprefix('/events/twilio')}{'?' + query if query else ''}"
+
+
+def _may_be_genuine(request: Request) -> bool:
+    """Whether a throttled caller is heard all the same, for it may share its address with a flood.
+
+    A provider's call, which its signature will tell, and who unsubscribes by a token of ours.
+    """
+    parts = str(request.scope["path"]).split("/")
+    if parts[1:2] == ["unsubscribe"]:
+        return _message_id("unsubscribe", parts[-1]) is not None
+    return parts[1:3] in (["events", "sendgrid"], ["events", "twilio"])
+
+
+def _slower() -> Response:
+    return PlainTextResponse("Too many requests\n", 429, headers={"Retry-After": "1"})
 
 
 def _message_id(purpose: str, token: str) -> UUID | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from events.limits import KEPT_OF_REFUSED
+from events.limits import KEPT_OF_REFUSED, LITTLE_OF_REFUSED, Allowance
 from events.store import Call, Store
 from senders.contract import Event, Unreadable, Verdict, WebhookCall
 from warehouse.connections import Connection
@@ -32,6 +33,9 @@ REASONS: Mapping[Verdict, str] = {
     Verdict.OVERSIZED: "The body is larger than 5 MB.",
 }
 
+REFUSED = Allowance()
+"""The room that refused calls have on the disk, by day, in this process."""
+
 KEPT_HEADERS = ("content-type", "content-length", "user-agent", "i-twilio-idempotency-token")
 KEPT_PREFIXES = ("x-twilio-",)
 
@@ -46,11 +50,15 @@ class Vendor:
     connection: Connection | None
 
 
-def receive(vendor: Vendor, call: WebhookCall, store: Store) -> Verdict:
-    """Leads one call through. Whatever it holds is kept; only a verified one adds events."""
+def receive(vendor: Vendor, call: WebhookCall, store: Store, *, keep_refused: bool = True) -> Verdict:
+    """Leads one call through. Whatever it holds is kept; only a verified one adds events.
+
+    Without `keep_refused` one that cannot be verified is not kept: its caller has sent too many.
+    """
     verdict = vendor.verify(call, vendor.connection)
     if verdict is not Verdict.VERIFIED:
-        keep(vendor.provider, call, verdict, store)
+        if keep_refused:
+            keep(vendor.provider, call, verdict, store)
         return verdict
     events, reason = read(vendor.parse, call)
     if reason is None:
@@ -88,10 +96,23 @@ def keep(
 ) -> None:
     """Keeps the call with its verdict, and the events it brought.
 
-    Of a refused one the beginning, or the whole body (`whole`), where it is known who sent it.
+    Of a refused one the beginning, a few bytes once the day's room is used up; or the whole body (`whole`), where it is
+    known who sent it. The hash is that of all that was read.
     """
-    body = call.body if whole or verdict is Verdict.VERIFIED else call.body[:KEPT_OF_REFUSED]
-    row = Call(provider, call.received_at, verdict, kept_headers(call.headers), body, reason or REASONS.get(verdict))
+    body = call.body
+    if not whole and verdict is not Verdict.VERIFIED:
+        body = body[:KEPT_OF_REFUSED]
+        if not REFUSED.take(len(body), call.received_at.date()):
+            body = body[:LITTLE_OF_REFUSED]
+    row = Call(
+        provider,
+        call.received_at,
+        verdict,
+        kept_headers(call.headers),
+        body,
+        reason or REASONS.get(verdict),
+        digest=hashlib.sha256(call.body).digest(),
+    )
     store.keep(row, events or [])
     if verdict is not Verdict.VERIFIED:
         log.warning("A call for %s was refused (%s): %s Kept as %s.", provider, verdict.value, row.reason, row.call_id)

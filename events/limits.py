@@ -1,4 +1,4 @@
-"""What a stranger may cost: bytes of a body, seconds to send it, calls a second."""
+"""What a stranger may cost: connections, bytes of a body, seconds to send it, calls a second, room on the disk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import os
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 
 from starlette.requests import Request
 
@@ -16,7 +19,17 @@ from warehouse.errors import Misconfigured
 LARGEST_BODY = 5 * 1024 * 1024
 KEPT_OF_REFUSED = 64 * 1024
 """Of a call that is refused only this much is kept: strangers must not fill the disk."""
+LITTLE_OF_REFUSED = 256
+"""And only this much, beside the body's hash, once the day's `ROOM_FOR_REFUSED` is used up."""
+ROOM_FOR_REFUSED = 64 * 1024 * 1024
+"""Bytes of refused bodies that are kept a day."""
+SMALL_BODY = 64 * 1024
+"""What people, browsers and Twilio send."""
+ROOM_FOR_LARGE = 64 * 1024 * 1024
+"""Bytes of bodies larger than `SMALL_BODY` that may be in memory at once. Small ones always have room."""
 SECONDS_TO_SEND = 30
+CONNECTIONS_PER_ADDRESS = 64
+"""At once; SendGrid and Twilio post from many."""
 REFUSAL_COSTS = 20
 """A refused call counts as so many: whoever sends garbage is throttled first."""
 
@@ -29,8 +42,39 @@ class OversizedError(Exception):
         self.read = read
 
 
-async def read(request: Request, largest: int = LARGEST_BODY) -> bytes:
-    """The body. Raises `OversizedError` before reading everything, `TimeoutError` when it comes too slowly."""
+class BusyError(Exception):
+    """There is no room for another large body now."""
+
+
+class Room:
+    """Counts the bytes of large bodies from the first one read until the call is answered. For one event loop."""
+
+    def __init__(self, size: int = ROOM_FOR_LARGE) -> None:
+        self._free = size
+
+    @contextmanager
+    def share(self) -> Iterator[Callable[[int], None]]:
+        """What is called with the number of bytes read so far; it raises `BusyError` when the room is used up."""
+        taken = 0
+
+        def take(read: int) -> None:
+            nonlocal taken
+            if read > SMALL_BODY:
+                if read - taken > self._free:
+                    raise BusyError
+                self._free, taken = self._free - (read - taken), read
+
+        try:
+            yield take
+        finally:
+            self._free += taken
+
+
+async def read(request: Request, largest: int = LARGEST_BODY, take: Callable[[int], None] = lambda read: None) -> bytes:
+    """The body.
+
+    Raises `OversizedError` before reading everything, `TimeoutError` when it comes too slowly, and what `take` raises.
+    """
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > largest:
         raise OversizedError(b"")
@@ -40,7 +84,26 @@ async def read(request: Request, largest: int = LARGEST_BODY) -> bytes:
             parts += part
             if len(parts) > largest:
                 raise OversizedError(bytes(parts[:KEPT_OF_REFUSED]))
+            take(len(parts))
     return bytes(parts)
+
+
+class Allowance:
+    """So many bytes a day (UTC)."""
+
+    def __init__(self, size: int = ROOM_FOR_REFUSED) -> None:
+        self._size, self._left, self._day = size, size, date.min
+        self._lock = threading.Lock()
+
+    def take(self, wanted: int, day: date) -> bool:
+        """Whether the day still has so much; takes it then."""
+        with self._lock:
+            if day != self._day:
+                self._day, self._left = day, self._size
+            if wanted > self._left:
+                return False
+            self._left -= wanted
+            return True
 
 
 def rate() -> float:

@@ -72,6 +72,8 @@ class Call:
     body: bytes = field(default=b"", repr=False)
     reason: str | None = None
     call_id: uuid.UUID = field(default_factory=uuid.uuid4)
+    digest: bytes | None = field(default=None, repr=False)
+    """SHA-256 of the body as it came, where `body` is not all of it."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,10 @@ class Store:
 
     def keep(self, call: Call, events: Sequence[Event] = ()) -> None:
         """Keeps the call, then its events in one transaction. Raises `psycopg.Error`, `WinbackError`."""
-        body = hashlib.sha256(call.body).digest()
+        digest = call.digest or hashlib.sha256(call.body).digest()
         row = (call.call_id, call.provider, call.received_at, call.verdict.value, _clean(call.reason))
         headers = json.dumps({name: _clean(text) for name, text in call.headers.items()})
-        self._run(lambda connection: connection.execute(INSERT_CALL, (*row, headers, call.body, body)))
+        self._run(lambda connection: connection.execute(INSERT_CALL, (*row, headers, call.body, digest)))
         self.add([Brought(call.call_id, call.received_at, events)])
 
     def add(self, calls: Sequence[Brought]) -> None:
@@ -103,18 +105,17 @@ class Store:
 
         Raises `psycopg.Error`, `WinbackError`.
         """
-        rows = [(call, event) for call in calls for event in call.events]
+        rows = list[tuple[str, str, Event]]()
+        for call in calls:
+            origin = (call.call_id.hex, call.received_at.isoformat())
+            rows.extend((*origin, event) for event in call.events)
         if not rows:
             return
         # In the order of their keys: two calls with the same events then wait for each other instead of deadlocking.
-        rows.sort(key=lambda row: row[1].event_key)
+        rows.sort(key=lambda row: row[2].event_key)
         statements = list[tuple[LiteralString, list[str]]]()
         for kind, statement, texts in INSERTS:
-            found = [
-                (call.call_id.hex, call.received_at.isoformat(), *texts(event))
-                for call, event in rows
-                if type(event) is kind
-            ]
+            found = [(call_id, at, *texts(event)) for call_id, at, event in rows if type(event) is kind]
             if found:
                 statements.append((statement, [array(column) for column in zip(*found, strict=True)]))
 

@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
 
+from events.patience import PatientProtocol
+
 PUBLIC = "https://events.example.com"
 TOKEN = "token-of-twilio"
 SIGNER = ec.generate_private_key(ec.SECP256R1())
@@ -47,7 +49,7 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
     """The application behind a real server on a free port, and a client of it, until the block ends."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, http=PatientProtocol))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     until = time.monotonic() + 20

@@ -1,0 +1,165 @@
+"""The webhook service beside a neighbour who means harm: whoever is genuine is still heard, and the disk stays."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import date
+
+import httpx
+import pytest
+
+from events import calls, patience
+from events.app import create_app
+from events.limits import Allowance, BusyError, Room
+from tests.integration.events_service import CONNECTIONS, MESSAGE, STRANGER, item, rows, sendgrid, serving, twilio
+from warehouse import tokens
+
+STOP = {"MessageSid": "SM" + "a" * 32, "SmsStatus": "received", "Body": "STOP", "From": "+12025550101"}
+KEPT = "select octet_length(body), body_sha256 from events.webhook_call order by received_at"
+
+
+@pytest.fixture
+def environment(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, document in CONNECTIONS.items():
+        monkeypatch.setenv(name, json.dumps(document))
+    monkeypatch.setenv("WINBACK_TOKEN_KEY", "a-key-for-tests")
+    return warehouse
+
+
+@contextmanager
+def connected(client: httpx.Client, source: str = "127.0.0.2") -> Iterator[socket.socket]:
+    target = (client.base_url.host, client.base_url.port or 80)
+    with socket.create_connection(target, timeout=20, source_address=(source, 0)) as found:
+        yield found
+
+
+def is_closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /events/sendgrid HTTP/1.1\r\nHost: x\r\n", b"GET /health HTTP/1.1\r\n"])
+def test_a_connection_that_sends_no_complete_request_is_closed(
+    environment: str, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(patience, "SECONDS_TO_SEND", 0.2)
+    with serving(create_app()) as client, connected(client) as idle:
+        idle.sendall(sent)
+        assert is_closed(idle)
+        assert client.get("/health").status_code == 200
+
+
+def test_an_address_has_so_many_connections_and_others_have_theirs(
+    environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "CONNECTIONS_PER_ADDRESS", 3)
+    with serving(create_app()) as client, ExitStack() as stack:
+        held = [stack.enter_context(connected(client)) for _ in range(3)]
+        assert is_closed(stack.enter_context(connected(client)))
+        proxied = [stack.enter_context(connected(client, "127.0.0.1")) for _ in range(5)]
+        for each in (held[0], proxied[-1]):
+            each.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert each.recv(100).startswith(b"HTTP/1.1 200")
+        held[0].close()
+        held[1].sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert held[1].recv(100).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    ("told", "address", "trusted"),
+    [
+        ("10.0.0.0/8, ::1", "10.1.2.3", True),
+        ("10.0.0.0/8", "11.1.2.3", False),
+        ("*", "11.1.2.3", True),
+        ("", "", False),
+    ],
+)
+def test_who_forwards_the_calls_of_others_is_told_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch, told: str, address: str, trusted: bool
+) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", told)
+    assert patience.is_trusted(address) is trusted
+
+
+def test_large_bodies_share_a_room_and_small_ones_always_have_one() -> None:
+    room = Room(200_000)
+    with room.share() as first:
+        first(100_000)
+        first(150_000)
+        with room.share() as second, pytest.raises(BusyError):
+            second(60_000)
+            second(70_000)
+    with room.share() as third:
+        third(200_000)
+
+
+def test_without_room_a_large_call_is_asked_to_come_again_and_a_small_one_is_taken(
+    environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("events.app.Room", lambda: Room(100_000))
+    with serving(create_app()) as client:
+        many = [item("delivered", f"k{number}") for number in range(2_000)]
+        assert [sendgrid(client, many), sendgrid(client, many[:10]), sendgrid(client, many)] == [503, 200, 503]
+    assert len(rows(environment, KEPT)) == 1
+
+
+def test_beyond_the_days_room_a_refused_call_leaves_its_hash_and_a_few_bytes(
+    environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "REFUSED", Allowance(100_000))
+    body = b"[" + b" " * 200_000 + b"]"
+    with serving(create_app()) as client:
+        assert [sendgrid(client, body, key=STRANGER) for _ in range(3)] == [403] * 3
+    whole = hashlib.sha256(body).digest()
+    assert rows(environment, KEPT) == [(64 * 1024, whole), (256, whole), (256, whole)]
+
+
+def test_the_room_of_a_day_is_there_again_on_the_next() -> None:
+    allowance = Allowance(10)
+    first, second = date(2026, 11, 22), date(2026, 11, 23)
+    assert [allowance.take(*each) for each in ((8, first), (8, first), (2, first), (8, second))] == [
+        True,
+        False,
+        True,
+        True,
+    ]
+
+
+def test_in_a_flood_from_the_same_address_whoever_is_genuine_is_heard(
+    environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINBACK_EVENTS_RATE", "0.1")
+    with serving(create_app()) as client:
+        while client.post("/events/sendgrid", content=b"garbage").status_code != 429:
+            pass
+        kept = len(rows(environment, KEPT))
+        assert sendgrid(client, [item("open", "x")], key=STRANGER) == 429
+        assert client.post(f"/events/webpush/{tokens.sign('webpush', MESSAGE)}", content=b"{}").status_code == 429
+        assert client.post("/unsubscribe/forged").status_code == 429
+        assert client.get("/health").status_code == 429
+        assert len(rows(environment, KEPT)) == kept, "what is throttled costs no room"
+        assert sendgrid(client, [item("open", "x")]) == 200
+        assert twilio(client, "/events/twilio/inbound", STOP).status_code == 200
+        one_click = client.post(
+            f"/unsubscribe/{tokens.sign('unsubscribe', MESSAGE)}", data={"List-Unsubscribe": "One-Click"}
+        )
+        assert one_click.status_code == 200
+    found = rows(environment, "select source from events.preference order by source")
+    assert found == [("one_click",), ("sms_keyword",)]
+
+
+def test_behind_a_trusted_proxy_each_caller_has_a_rate_of_its_own(
+    environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINBACK_EVENTS_RATE", "0.1")
+    with serving(create_app()) as client:
+        flood = {"X-Forwarded-For": "192.0.2.1"}
+        while client.get("/health", headers=flood).status_code != 429:
+            pass
+        assert client.get("/health", headers={"X-Forwarded-For": "192.0.2.2"}).status_code == 200
