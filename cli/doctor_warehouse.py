@@ -110,9 +110,9 @@ def _reports(connection: psycopg.Connection) -> Line:
         ((events, unknown),) = connection.execute(_REPORTS, [REPORT_DAYS]).fetchall()
     except psycopg.errors.QueryCanceled:
         return warning("reports", f"not counted within {STATEMENT_SECONDS} seconds: there are too many of them")
-    told = f"{events:,} events of the last {REPORT_DAYS} days"
+    told = f"{events:,} events of the last {REPORT_DAYS} days" if events else f"events in the last {REPORT_DAYS} days"
     if not unknown:
-        return ok("reports", f"{told}, each of a message in this ledger")
+        return ok("reports", f"{told}, each of a message in this ledger" if events else f"no {told} yet")
     return warning(
         "reports",
         f"{unknown:,} of {told} are of no message in this ledger: kept, and counted for nobody",

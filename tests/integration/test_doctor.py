@@ -122,7 +122,7 @@ def test_a_migrated_and_loaded_warehouse_is_well(alone: None, warehouse: str) ->
     told = list(doctor_warehouse.warehouse())
     assert {line.status for line in told if not line.words.startswith("raw.")} == {Status.OK}
     assert [line.subject for line in told if line.status is Status.OK] == [
-        "warehouse", "migrations", "roles", "raw tables", "fresh data",
+        "warehouse", "migrations", "roles", "reports", "raw tables", "fresh data",
     ]  # fmt: skip
     assert ("warning", "raw.orders is empty") not in lines(told)
 
