@@ -29,6 +29,7 @@ def serve(host: str, port: int) -> None:
         server_header=False,
         log_level="warning",
         http=PatientProtocol,
+        ws="none",
         limit_concurrency=500,
         timeout_keep_alive=15,
     )

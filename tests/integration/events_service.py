@@ -49,7 +49,7 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
     """The application behind a real server on a free port, and a client of it, until the block ends."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, http=PatientProtocol))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, http=PatientProtocol, ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     until = time.monotonic() + 20
