@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterable
+from typing import NoReturn
 
 import typer
 
@@ -62,5 +63,16 @@ def main() -> None:
     try:
         register()()
     except (WinbackError, Misconfigured) as error:
-        sys.stderr.write(f"winback: {error}\n")
-        sys.exit(getattr(error, "exit_code", 1))
+        _end(error)
+    except Exception as error:
+        driver = sys.modules.get("psycopg")  # a verb that never needed it does not load it to end
+        if driver is None or not isinstance(error, driver.Error):
+            raise
+        from warehouse.refusals import refused
+
+        _end(refused(error))
+
+
+def _end(error: Exception) -> NoReturn:
+    sys.stderr.write(f"winback: {error}\n")
+    sys.exit(getattr(error, "exit_code", 1))

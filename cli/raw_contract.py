@@ -2,28 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from cli import words
 from warehouse import settings
 from warehouse.connect import Role
 
 
 @dataclass(frozen=True)
+class Found:
+    """A column's type as the database has it."""
+
+    shown: str
+    """As one writes it: `character(3)`."""
+    plain: str
+    """`pg_type.typname`; of a domain, that of the type under it."""
+    category: str
+    """`pg_type.typcategory`: S for text and its kin, N for numbers."""
+
+
+class Kind(Enum):
+    """What the models read from a column: a type, and which others do as well."""
+
+    KEY = "text", lambda found: found.plain in {"text", "varchar"}
+    """Compared with the ledger's own ids, over an index."""
+    WORDS = "text or its kin", lambda found: found.category == "S"
+    NUMBER = "numeric", lambda found: found.plain in {"numeric", "int2", "int4", "int8", "float4", "float8"}
+    FLAG = "boolean", lambda found: found.plain == "bool"
+    TIME = "timestamp with time zone", lambda found: found.plain == "timestamptz"
+    """Of a time without a zone nobody knows which instant it is."""
+    DOCUMENT = "jsonb", lambda found: found.plain in {"json", "jsonb"}
+    ANYTHING = "anything", lambda _: True
+    """Read as the text of whatever it is."""
+
+    def __init__(self, type_name: str, takes: Callable[[Found], bool]) -> None:
+        self.type_name, self.takes = type_name, takes
+
+    def cast(self, column: str, found: Found) -> str:
+        """What a view says in place of a column of the wrong type, so that it may be indexed where one can."""
+        match self, found.plain, found.category:
+            case Kind.TIME, "timestamp", _:
+                return f"{column} at time zone 'UTC'"
+            case Kind.TIME, "date", _:
+                return f"{column}::timestamp at time zone 'UTC'"
+            case Kind.TIME, _, "N":
+                return f"to_timestamp({column})"
+            case Kind.TIME, _, _:
+                return f"{column}::timestamptz"
+            case Kind.FLAG, _, "N":
+                return f"{column} <> 0"
+            case Kind.KEY | Kind.WORDS, _, _:
+                return f"{column}::text"
+            case _:
+                return f"{column}::{self.type_name}"
+
+
+@dataclass(frozen=True)
 class Table:
-    """One table of the raw contract."""
+    """One table of the raw contract. Its columns stand by what is read from them, separated by spaces; without one of
+    them, or with one of another type, the models that read the table do not build."""
 
     name: str
     needed_for: str
-    columns: str
-    """Separated by spaces; without one of them the models that read the table do not build."""
+    keys: str = ""
+    words: str = ""
+    numbers: str = ""
+    flags: str = ""
+    times: str = ""
+    documents: str = ""
+    others: str = ""
     without: str = ""
     """Of a table that may be empty: what a run then does, where that is worth saying."""
     key: str = ""
@@ -31,57 +84,92 @@ class Table:
     named_by: str = ""
     """The column that names a row where its key must not be shown."""
     changed_at: str = ""
-    """The time by which `repeated` looks at the latest rows alone."""
+    """The time by which the latest rows alone are looked through."""
     found_by: str = ""
     """Of a table that grows for ever: the column by which a row's namesakes are looked up, one by one."""
+    filled: str = ""
+    """The columns of which a null is a mistake that nothing else would show."""
+    unfilled: str = ""
+    """What such a row then is."""
     readers: Sequence[Role] = (Role.DBT,)
     """Who reads it."""
+
+    @property
+    def columns(self) -> Mapping[str, Kind]:
+        """Column -> what is read from it."""
+        listed = {
+            Kind.KEY: self.keys,
+            Kind.WORDS: self.words,
+            Kind.NUMBER: self.numbers,
+            Kind.FLAG: self.flags,
+            Kind.TIME: self.times,
+            Kind.DOCUMENT: self.documents,
+            Kind.ANYTHING: self.others,
+        }
+        return {column: kind for kind, columns in listed.items() for column in columns.split()}
 
 
 TABLES = (
     Table(
         "contacts",
         "who may be written to, where, and with which consent",
-        "contact_id email phone first_name country region timezone locale consent_email consent_email_at"
-        " consent_email_source consent_email_text_version consent_sms consent_sms_at consent_sms_source"
-        " consent_sms_text_version created_at updated_at",
+        keys="contact_id",
+        words="email phone first_name country region timezone locale consent_email_source consent_email_text_version"
+        " consent_sms_source consent_sms_text_version",
+        flags="consent_email consent_sms",
+        times="consent_email_at consent_sms_at created_at updated_at",
         key="contact_id",
         changed_at="updated_at",
     ),
     Table(
         "orders",
         "when somebody last bought",
-        "order_id contact_id ordered_at status total refunded_total currency coupon_code updated_at",
+        keys="order_id contact_id coupon_code",
+        words="status currency",
+        numbers="total refunded_total",
+        times="ordered_at updated_at",
         key="order_id",
         changed_at="updated_at",
         found_by="contact_id",
+        filled="order_id ordered_at status total currency updated_at",
+        unfilled="an order is no purchase, of no worth or never looked at again",
     ),
     Table(
         "coupon_codes",
         "the codes that a step promises",
-        "promotion code expires_at loaded_at",
-        "steps that promise a code are held",
+        keys="promotion code",
+        times="expires_at loaded_at",
+        without="steps that promise a code are held",
         key="code",
         changed_at="loaded_at",
+        filled="promotion code loaded_at",
+        unfilled="a code is never given",
     ),
     Table(
         "order_items",
         "what somebody bought",
-        "order_id line_number product_id quantity unit_price",
-        "recommendations are the shop's newest products, whoever they are for",
+        keys="order_id product_id",
+        numbers="line_number quantity unit_price",
+        without="recommendations are the shop's newest products, whoever they are for",
     ),
     Table(
         "products",
         "what is recommended",
-        "product_id name category price image_url product_url in_stock launched_at updated_at",
-        "nothing can be recommended",
+        keys="product_id",
+        words="name category image_url product_url",
+        numbers="price",
+        flags="in_stock",
+        times="launched_at updated_at",
+        without="nothing can be recommended",
         key="product_id",
     ),
     Table(
         "web_push_subscriptions",
         "browsers that agreed to push messages",
-        "endpoint contact_id p256dh auth subscribed_at",
-        "nobody can be reached by web push",
+        keys="contact_id",
+        words="endpoint p256dh auth",
+        times="subscribed_at",
+        without="nobody can be reached by web push",
         key="endpoint",
         named_by="contact_id",  # who knows an endpoint can send to it
         changed_at="subscribed_at",
@@ -89,8 +177,9 @@ TABLES = (
     Table(
         "site_visits",
         "activity other than purchases",
-        "visit_id contact_id visited_at",
-        "visits do not count as activity",
+        keys="visit_id contact_id",
+        times="visited_at",
+        without="visits do not count as activity",
         key="visit_id",
         changed_at="visited_at",
         found_by="contact_id",
@@ -98,8 +187,11 @@ TABLES = (
     Table(
         "engagements",
         "opens and clicks in other systems' mail",
-        "engagement_id contact_id kind channel is_machine occurred_at",
-        "only opens and clicks of Winback's own messages count",
+        keys="engagement_id contact_id",
+        words="kind channel",
+        flags="is_machine",
+        times="occurred_at",
+        without="only opens and clicks of Winback's own messages count",
         key="engagement_id",
         changed_at="occurred_at",
         found_by="contact_id",
@@ -107,20 +199,26 @@ TABLES = (
     Table(
         "campaign_sends",
         "what other systems have sent and will send",
-        "contact_id campaign channel sent_at",
-        "the frequency caps count Winback's own messages alone",
+        keys="contact_id",
+        words="campaign channel",
+        times="sent_at",
+        without="the frequency caps count Winback's own messages alone",
     ),
     Table(
         "loads",
         "up to when a load is complete",
-        "table_name complete_through",
-        "the age of the newest order is checked instead",
+        words="table_name",
+        times="complete_through",
+        without="the age of the newest order is checked instead",
         key="table_name",
     ),
     Table(
         "provider_events",
         "webhooks that came another way",
-        "provider received_at headers body",
+        words="provider",
+        times="received_at",
+        documents="headers",
+        others="body",
         readers=(Role.SENDER,),
     ),
 )
@@ -144,7 +242,7 @@ def tables() -> Mapping[str, tuple[str, str]]:
 
 
 def missing(connection: psycopg.Connection, where: Mapping[str, tuple[str, str]]) -> list[str]:
-    """One sentence for each table or column that is not there or may not be read, with what it is for."""
+    """One sentence for each table or column that is not there, may not be read or is of another type."""
     problems = []
     for table in TABLES:
         schema, name = where[table.name]
@@ -166,18 +264,40 @@ def missing(connection: psycopg.Connection, where: Mapping[str, tuple[str, str]]
             f"to {role}; grant select on {schema}.{name} to {role};` as its owner"
             for role in barred
         ]
-        there = {
-            column
-            for (column,) in connection.execute(
-                "select attname from pg_attribute where attrelid = %s and attnum > 0 and not attisdropped", [oid]
-            )
-        }
-        problems += [
-            f"column {schema}.{name}.{column} is missing: {table.needed_for}"
-            for column in table.columns.split()
-            if column not in there
-        ]
+        there = _types(connection, oid)
+        for column, kind in table.columns.items():
+            found = there.get(column)
+            if found is None:
+                problems.append(f"column {schema}.{name}.{column} is missing: {table.needed_for}")
+            elif not kind.takes(found):
+                problems.append(
+                    f"column {schema}.{name}.{column} is {found.shown}, and {kind.type_name} is read: "
+                    f"{table.needed_for}. Let a view give `{kind.cast(column, found)} as {column}`"
+                    + (" (with the zone its times are in)" if found.plain in {"timestamp", "date"} else "")
+                )
     return problems
+
+
+def _types(connection: psycopg.Connection, oid: int) -> dict[str, Found]:
+    """The columns of a table or view -> their types."""
+    return {column: Found(*of_column) for column, *of_column in connection.execute(_TYPES, [oid])}
+
+
+_TYPES = """
+    select a.attname, format_type(a.atttypid, a.atttypmod), plain.typname, plain.typcategory::text
+    from pg_attribute as a
+    cross join lateral (
+        with recursive under as (
+            select typname, typcategory, typbasetype from pg_type where oid = a.atttypid
+            union all
+            select base.typname, base.typcategory, base.typbasetype
+            from under join pg_type as base on base.oid = under.typbasetype
+        )
+
+        select typname, typcategory from under where typbasetype = 0
+    ) as plain
+    where a.attrelid = %s and a.attnum > 0 and not a.attisdropped
+"""
 
 
 def empty(connection: psycopg.Connection, where: Mapping[str, tuple[str, str]]) -> dict[str, str]:
@@ -191,97 +311,3 @@ def empty(connection: psycopg.Connection, where: Mapping[str, tuple[str, str]]) 
         if not (row and row[0]):
             found[".".join(where[table.name])] = table.without
     return found
-
-
-def repeated(
-    connection: psycopg.Connection, where: Mapping[str, tuple[str, str]], lately: datetime, since: datetime | None
-) -> list[str]:
-    """One sentence for each table in which a key is there more than once, with one such key and what to do.
-
-    A table whose key has a unique index is not read. Of one that grows for ever, only what changed from `lately` on is
-    compared, with the other rows of the same contact; of any other that says when a row changed, what did so from
-    `since` on, with all its rows (None: no run has looked at it before, and all is).
-    """
-    problems = []
-    for table in TABLES:
-        schema, name = where[table.name]
-        if not table.key or _is_unique(connection, schema, name, table.key):
-            continue
-        parts = {
-            "table": sql.Identifier(schema, name),
-            "key": sql.Identifier(table.key),
-            "named": sql.Identifier(table.named_by or table.key),
-            "changed_at": sql.Identifier(table.changed_at or table.key),
-            "found_by": sql.Identifier(table.found_by or table.key),
-        }
-        query, values = _REPEATED, {}
-        if table.found_by:
-            query, values = _REPEATED_LATELY, {"since": lately}
-        elif table.changed_at and since and _has_times(connection, parts):
-            query, values = _REPEATED_SINCE, {"since": since}
-        row = connection.execute(sql.SQL(query).format(**parts), values).fetchone()
-        if row is None:
-            continue
-        value, times, others = row
-        one = f"an {table.key} of {table.named_by} {value!r}" if table.named_by else f"the {table.key} {value!r}"
-        problems.append(
-            f"{schema}.{name}: {one} is there {times} times"
-            + (f", and {words.counted(others, 'other is', 'others are')} repeated, too" if others else "")
-            + f". One row is expected for each {table.key}: {_remedy(connection, schema, name, table.key)}"
-        )
-    return problems
-
-
-_REPEATED = """
-    select min({named}::text), count(*), count(*) over () - 1
-    from {table} where {key} is not null group by {key} having count(*) > 1 order by {key} limit 1
-"""
-_REPEATED_SINCE = """
-    select min({named}::text), count(*), count(*) over () - 1
-    from {table} where {key} in (select {key} from {table} where {changed_at} >= %(since)s)
-    group by {key} having count(*) > 1 order by {key} limit 1
-"""
-# `offset 0`: by the index on contacts, one look-up a row, and never a join with the whole table.
-_REPEATED_LATELY = """
-    select namesakes.name, namesakes.times, count(*) over () - 1
-    from (
-        select distinct {found_by}, {key} from {table} where {changed_at} >= %(since)s and {key} is not null
-    ) as latest
-    cross join lateral (
-        select min(listed.{named}::text) as name, count(*) as times
-        from {table} as listed
-        where listed.{found_by} = latest.{found_by} and listed.{key} = latest.{key}
-        offset 0
-    ) as namesakes
-    where namesakes.times > 1
-    order by latest.{key} limit 1
-"""
-
-
-def _has_times(connection: psycopg.Connection, parts: Mapping[str, sql.Identifier]) -> bool:
-    """Whether every row of the table says when it changed: one that does not would never be looked at again."""
-    query = sql.SQL("select not exists (select from {table} where {changed_at} is null)").format(**parts)
-    row = connection.execute(query).fetchone()
-    return bool(row and row[0])
-
-
-def _is_unique(connection: psycopg.Connection, schema: str, name: str, key: str) -> bool:
-    """Whether a unique index over the whole table stands on this column alone."""
-    row = connection.execute(
-        "select exists (select from pg_index i"
-        " join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]"
-        " where i.indrelid = format('%%I.%%I', %s::text, %s::text)::regclass and i.indisunique and i.indisvalid"
-        " and i.indpred is null and i.indnkeyatts = 1 and a.attname = %s)",
-        [schema, name, key],
-    ).fetchone()
-    return bool(row and row[0])
-
-
-def _remedy(connection: psycopg.Connection, schema: str, name: str, key: str) -> str:
-    row = connection.execute(
-        "select relkind in ('v', 'f') from pg_class where oid = format('%%I.%%I', %s::text, %s::text)::regclass",
-        [schema, name],
-    ).fetchone()
-    if row and row[0]:
-        return f"let what stands behind {schema}.{name} give one, the newest (select distinct on ({key}) ...)."
-    return f"remove the others, and keep it so with `create unique index on {schema}.{name} ({key})`."

@@ -105,9 +105,10 @@ def _tables() -> Mapping[str, tuple[str, str]]:
 def check_tables(start: datetime) -> Mapping[str, str]:
     """The empty optional tables and what is done without them.
 
-    Raises `WinbackError` naming everything that is missing, or keys that are there more than once.
+    Raises `WinbackError` naming everything that is missing or of another type, keys that are there more than
+    once, and nulls where nothing can be done without a value.
     """
-    from cli import raw_contract
+    from cli import raw_contract, raw_rows
     from warehouse.connect import Role, transaction
 
     where = raw_contract.tables()
@@ -119,9 +120,13 @@ def check_tables(start: datetime) -> Mapping[str, str]:
                 + "`winback db migrate` makes tables that are missing in the schema raw; docs/BRING_YOUR_DATA.md says "
                 "what goes into each column, and what else there is to do for tables of other names."
             )
-        if problems := raw_contract.repeated(connection, where, start - LATELY, _last_run(connection, start)):
+        since = _last_run(connection, start)
+        problems = raw_rows.repeated(connection, where, start - LATELY, since)
+        problems += raw_rows.unfilled(connection, where, since)
+        if problems:
             raise WinbackError(
-                "Rows of the warehouse cannot be told apart. Nothing was decided and nothing was sent.\n"
+                "Rows of the warehouse cannot be told apart or lack what a run goes by. Nothing was decided and "
+                "nothing was sent.\n"
                 + "".join(f"  {problem}\n" for problem in problems)
                 + "docs/BRING_YOUR_DATA.md says what a row of each table is."
             )
@@ -181,7 +186,10 @@ def check_range(day: date, start: datetime) -> None:
     with transaction(Role.DBT) as connection:
         if _one(connection, _from("select exists (select from {} where ordered_at < %s)", orders), start):
             return
-        found = connection.execute(_from("select min(ordered_at), max(ordered_at) from {}", orders)).fetchone()
+        possible = (
+            "select min(ordered_at), max(ordered_at) from {} where ordered_at between '0001-01-02' and '9999-12-30'"
+        )
+        found = connection.execute(_from(possible, orders)).fetchone()
     if found is None or found[0] is None:
         return  # no order at all: loads_behind says whether that is vouched for
     raise WinbackError(
@@ -245,32 +253,48 @@ def loads_behind(needed: datetime) -> list[str]:
 
     where = _tables()
     with transaction(Role.DBT) as connection:
-        query = _from("select table_name, complete_through from {}", where["loads"])
-        through: dict[str, datetime] = dict(connection.execute(query).fetchall())
+        # Compared here: a time that Python has no word for (infinity, a year of five digits) is one all the same.
+        query = _from(
+            "select table_name, complete_through >= %s, case when isfinite(complete_through)"
+            " then to_char(complete_through, 'YYYY-MM-DD HH24:MI \"UTC\"') else complete_through::text end from {}",
+            where["loads"],
+        )
+        through = {table: (reaches, shown) for table, reaches, shown in connection.execute(query, [needed])}
         if not through:
             return _old_orders(connection, where["orders"], needed)
-        behind = []
+        loads, behind = ".".join(where["loads"]), []
         for table in VOUCHED:
-            if table in through and through[table] < needed:
+            reaches, shown = through.get(table, (None, None))
+            if reaches:
+                continue
+            if reaches is not None:
                 behind.append(
-                    f"{table} is complete up to {_minute(through[table])}, needed is {_minute(needed)}: finish the "
-                    "load and update raw.loads."
+                    f"{table} is complete up to {shown}, needed is {_minute(needed)}: finish the load and update "
+                    f"{loads}."
                 )
-            elif table not in through and _one(connection, _from("select exists (select from {})", where[table])):
+            elif table in through:
                 behind.append(
-                    f"raw.loads says nothing about {table}: let its loader write up to when it is complete there."
+                    f"{loads} has no complete_through for {table}: let its loader write up to when it is complete."
+                )
+            elif _one(connection, _from("select exists (select from {})", where[table])):
+                behind.append(
+                    f"{loads} says nothing about {table}: let its loader write up to when it is complete there."
                 )
         return behind
 
 
 def _old_orders(connection: Connection, orders: tuple[str, str], needed: datetime) -> list[str]:
-    newest = _one(connection, _from("select max(updated_at) from {}", orders))
+    """A row that says it was written in the future vouches for nothing: the database's own present ends the look."""
+    query = "select max(updated_at) from {} where updated_at > '0001-01-02' and updated_at <= statement_timestamp()"
+    newest, name = _one(connection, _from(query, orders)), ".".join(orders)
     if newest is None:
-        return [f"{'.'.join(orders)} is empty: load the orders first."]
+        if _one(connection, _from("select exists (select from {})", orders)):
+            return [f"{name} has no row that was written before now: let updated_at say when a row was written."]
+        return [f"{name} is empty: load the orders first."]
     if newest >= needed - NEWEST_ROW:
         return []
     return [
-        f"the newest row of {'.'.join(orders)} is of {_minute(newest)}, more than "
+        f"the newest row of {name} is of {_minute(newest)}, more than "
         f"{NEWEST_ROW.total_seconds() / 3600:.0f} hours before the day begins: load the orders, or let the loader "
         "vouch for quiet days in raw.loads."
     ]

@@ -101,9 +101,9 @@ def number(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
 
 
-def amount(value: Decimal | float) -> str:
-    """`1234.5` -> `1,234.50`."""
-    return f"{value:,.2f}"
+def amount(value: Decimal | float | None) -> str:
+    """`1234.5` -> `1,234.50`; what nobody knows is a dash."""
+    return "–" if value is None else f"{value:,.2f}"
 
 
 def pace(value: Decimal) -> str:

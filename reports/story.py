@@ -183,16 +183,20 @@ def _instant(value: str, timezone: str) -> str:
     return shown(instant, timezone) if instant.tzinfo else f"{instant:%Y-%m-%d %H:%M}"
 
 
+def _sum(value: float | str | None) -> str:
+    return amount(None if value is None else Decimal(str(value)))
+
+
 def _purchase(row: Row, _: str) -> str:
     order = row["detail"]
-    text = f"They bought for {amount(Decimal(str(order['total'])))} {order['currency']}"
+    text = f"They bought for {_sum(order['total'])} {order['currency'] or '(no currency)'}"
     if order["coupon_code"]:
         text += f", with the code {order['coupon_code']}"
     if order["status"] == "cancelled":
         return f"{text}; the order was cancelled later and counts for nothing"
     if order["status"] == "refunded" or order["refunded_total"]:
         returned = order["refunded_total"] if order["refunded_total"] is not None else order["total"]
-        text += f"; {amount(Decimal(str(returned)))} of it was refunded"
+        text += f"; {_sum(returned)} of it was refunded"
     return text
 
 

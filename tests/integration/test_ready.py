@@ -18,13 +18,10 @@ from cli import raw_contract
 from cli import ready as verb
 from cli.main import register
 from events.intake import fold_provider_events
+from tests.integration.ready_day import DAY, START, ready, vouch, write_order
 from warehouse import connections, settings
 from warehouse.connect import Role, connect
 from warehouse.errors import Misconfigured, WinbackError
-
-DAY = "2017-10-01"
-START = datetime(2017, 10, 1, 4, tzinfo=UTC)
-"""Midnight in New York."""
 
 
 @pytest.fixture
@@ -34,22 +31,9 @@ def owner(warehouse: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def ready(day: str = DAY, *options: str) -> Result:
-    return CliRunner().invoke(register(("ready", "gate")), ["ready", "--as-of", day, *options])
-
-
 def said(result: Result) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
     return document
-
-
-def vouch(owner: psycopg.Connection, through: datetime, *tables: str) -> None:
-    for table in tables or ("orders", "contacts", "engagements"):
-        owner.execute(
-            "insert into raw.loads values (%s, %s) on conflict (table_name) do update set complete_through ="
-            " excluded.complete_through",
-            [table, through],
-        )
 
 
 def order(owner: psycopg.Connection, at: datetime) -> None:
@@ -113,6 +97,14 @@ def test_without_a_table_of_loads_the_newest_orders_age_counts(owner: psycopg.Co
     assert ready().exit_code == 0
 
 
+def test_a_row_of_the_future_does_not_pass_for_a_fresh_load(owner: psycopg.Connection) -> None:
+    order(owner, datetime(2100, 1, 1, tzinfo=UTC))
+    order(owner, START - timedelta(days=40))
+    assert "the newest row of raw.orders is of 2017-08-22 04:00 UTC, more than 24 hours" in ready().stderr
+    owner.execute("delete from raw.orders where ordered_at < now(); update raw.orders set ordered_at = '2017-01-01'")
+    assert "raw.orders has no row that was written before now" in ready().stderr
+
+
 def test_a_day_in_the_future_is_refused_even_when_the_loads_say_otherwise(owner: psycopg.Connection) -> None:
     tomorrow = (datetime.now(UTC) + timedelta(days=2)).date()
     vouch(owner, datetime(2100, 1, 1, tzinfo=UTC))
@@ -131,108 +123,6 @@ def test_every_missing_table_and_column_is_named_with_what_it_is_for(owner: psyc
     assert "docs/BRING_YOUR_DATA.md" in error
 
 
-def unkeyed(owner: psycopg.Connection, table: str) -> None:
-    """The table as a loader of the user's own may have made it: without its key."""
-    owner.execute(f"alter table raw.{table} drop constraint {table}_pkey")
-
-
-def test_a_code_that_is_there_twice_is_named_with_its_table_and_the_remedy(owner: psycopg.Connection) -> None:
-    vouch(owner, START)
-    unkeyed(owner, "coupon_codes")
-    insert = "insert into raw.coupon_codes (promotion, code) values (%s, %s)"
-    owner.cursor().executemany(insert, [("p10", "B2"), ("p10", "A1"), ("p20", "A1"), ("p20", "B2"), ("p10", "C3")])
-    error = str(ready().exception)
-    assert "Nothing was decided and nothing was sent." in error
-    assert (
-        "raw.coupon_codes: the code 'A1' is there 2 times, and 1 other is repeated, too. One row is expected" in error
-    )
-    assert "remove the others, and keep it so with `create unique index on raw.coupon_codes (code)`." in error
-    owner.execute("delete from raw.coupon_codes where promotion = 'p20'")
-    assert ready().exit_code == 0
-
-
-def test_codes_of_a_view_that_repeats_them_are_mended_behind_it(owner: psycopg.Connection) -> None:
-    vouch(owner, START)
-    owner.execute("alter table raw.coupon_codes rename to their_codes; grant select on raw.their_codes to winback_dbt")
-    owner.execute(
-        "create view raw.coupon_codes as"
-        " select promotion, code, expires_at, loaded_at from raw.their_codes cross join generate_series(1, 3)"
-    )
-    owner.execute("grant select on raw.coupon_codes to winback_dbt")
-    owner.execute("insert into raw.their_codes (promotion, code) values ('p10', 'A1')")
-    error = str(ready().exception)
-    assert "raw.coupon_codes: the code 'A1' is there 3 times." in error
-    assert "let what stands behind raw.coupon_codes give one, the newest (select distinct on (code) ...)." in error
-
-
-def test_an_order_written_anew_beside_its_old_row_is_found_and_an_old_mistake_costs_no_scan(
-    owner: psycopg.Connection,
-) -> None:
-    vouch(owner, START)
-    unkeyed(owner, "orders")
-    for at, updated_at in ((90, 90), (60, 60)):  # two rows of long ago with one key
-        write_order(owner, "old", START - timedelta(days=at), START - timedelta(days=updated_at))
-    assert ready().exit_code == 0
-    write_order(owner, "o1", START - timedelta(days=40), START - timedelta(days=40))
-    assert ready().exit_code == 0
-    write_order(owner, "o1", START - timedelta(days=40), START - timedelta(days=1))
-    error = str(ready().exception)
-    assert "raw.orders: the order_id 'o1' is there 2 times. One row is expected for each order_id" in error
-
-
-def test_after_a_run_only_codes_that_were_loaded_since_are_compared(owner: psycopg.Connection) -> None:
-    vouch(owner, START)
-    unkeyed(owner, "coupon_codes")
-    insert = "insert into raw.coupon_codes (promotion, code, loaded_at) values ('p10', %s, %s)"
-    for days in (60, 50):  # two rows of long ago with one key
-        owner.execute(insert, ["OLD", START - timedelta(days=days)])
-    owner.execute(insert, ["NEW", START - timedelta(days=60)])
-    assert "the code 'OLD' is there 2 times" in str(ready().exception)
-    owner.execute("insert into outbox.definition (hash, kind, body) values ('h', 'bundle', '{}')")
-    owner.execute(
-        "insert into outbox.run (run_id, mode, clock, target, holder, definition_hash, state, lease_until)"
-        " values (gen_random_uuid(), 'live', %s, 'prod', 'test', 'h', 'building', now())",
-        [START - timedelta(days=1)],
-    )
-    for state in ("built", "validated", "enqueued"):
-        owner.execute("update outbox.run set state = %s", [state])
-    assert ready().exit_code == 0
-    owner.execute(insert, ["NEW", START - timedelta(hours=2)])
-    assert "the code 'NEW' is there 2 times. One row" in str(ready().exception)
-
-
-def test_keys_may_be_uuids(owner: psycopg.Connection) -> None:
-    vouch(owner, START)
-    key = "11111111-1111-1111-1111-111111111111"
-    for table, column in (
-        ("contacts", "contact_id"),
-        ("orders", "contact_id"),
-        ("orders", "order_id"),
-        ("coupon_codes", "code"),
-    ):
-        owner.execute(f"alter table raw.{table} drop constraint if exists {table}_pkey")
-        owner.execute(f"alter table raw.{table} alter column {column} type uuid using {column}::uuid")
-    owner.execute(
-        "insert into raw.orders (order_id, contact_id, ordered_at, status, total, currency, updated_at)"
-        " values (%s, %s, %s, 'completed', 1, 'USD', %s)",
-        [key, key, START - timedelta(days=2), START - timedelta(days=2)],
-    )
-    assert f"1 contact, '{key}' (order '{key}'), has some" in ready().stdout
-    for _ in range(2):
-        owner.execute("insert into raw.coupon_codes (promotion, code) values ('p10', %s)", [key])
-    assert f"the code '{key}' is there 2 times" in str(ready().exception)
-
-
-def test_a_repeated_browser_is_named_by_its_contact_and_not_by_its_address(owner: psycopg.Connection) -> None:
-    vouch(owner, START)
-    unkeyed(owner, "web_push_subscriptions")
-    for _ in range(2):
-        owner.execute("insert into raw.web_push_subscriptions values ('https://push/secret', 'c1', 'k', 'a', now())")
-    error = str(ready().exception)
-    assert "raw.web_push_subscriptions: an endpoint of contact_id 'c1' is there 2 times." in error
-    assert "secret" not in error
-
-
 def test_orders_of_unknown_contacts_are_counted_with_an_example_and_hold_nothing_up(owner: psycopg.Connection) -> None:
     vouch(owner, START)
     owner.execute("insert into raw.contacts (contact_id) values ('known')")
@@ -247,17 +137,6 @@ def test_orders_of_unknown_contacts_are_counted_with_an_example_and_hold_nothing
         "raw.contacts. Nothing is sent" in result.stdout
     )
     assert said(result)["unknown_contacts"] == 2
-
-
-def write_order(
-    owner: psycopg.Connection, order_id: str, ordered_at: datetime, updated_at: datetime, contact_id: str = "c"
-) -> None:
-    owner.execute("insert into raw.contacts (contact_id) values ('c') on conflict do nothing")
-    owner.execute(
-        "insert into raw.orders (order_id, contact_id, ordered_at, status, total, currency, updated_at)"
-        " values (%s, %s, %s, 'completed', 1, 'USD', %s)",
-        [order_id, contact_id, ordered_at, updated_at],
-    )
 
 
 def test_tables_under_other_names_are_found_through_the_dbt_variables(
