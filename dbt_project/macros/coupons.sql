@@ -25,6 +25,12 @@
     )
 {%- endmacro %}
 
+{# The last day on which an offer can be made with a code: one of that day still ends, at a midnight of `timezone`, no later than the code
+   does. `infinity` for a code without an end. #}
+{% macro last_given_on(expires_at, timezone, valid_days) -%}
+    coalesce(({{ expires_at }} at time zone {{ timezone }})::date - {{ valid_days }} - 1, 'infinity'::date)
+{%- endmacro %}
+
 {# Of a pool that this build has read, what stood for it before goes, and where it was read whole, everything that was kept of it. The pools are
    those with two rows without a code: on most days none, and then nothing is looked through. #}
 {% macro forget_earlier_readings() -%}

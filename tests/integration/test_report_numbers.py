@@ -180,17 +180,43 @@ def test_a_pools_pace_counts_who_found_no_code_and_the_days_that_were_run(week: 
     assert select(query + where, "winback_discount10", on(8)) == [(0, Decimal("0.50"), 4, on(12), True)]
 
 
-def test_a_code_that_has_expired_is_not_left(reports: psycopg.Connection) -> None:
+def test_a_code_that_ends_within_an_offer_of_the_day_is_not_left(reports: psycopg.Connection) -> None:
     it = Scenario(reports)
     it.define(winback())
-    it.codes("winback_discount10", ["T10-1", "T10-2"])
-    reports.execute("update raw.coupon_codes set expires_at = %s where code = 'T10-2'", [at(3, 0)])
-    it.run(on(2))
-    it.run(on(3))
+    it.codes("winback_discount10", ["T10-1", "T10-2", "T10-3"])
+    end = "update raw.coupon_codes set expires_at = %s where code = %s"
+    reports.execute(end, [at(18, 0), "T10-2"])  # an offer of the 3rd is good until that midnight
+    for day in (2, 3, 4):
+        it.run(on(day))
     query = (
-        "select as_of, loaded, codes_left, runs_dry_on from reports.rpt_coupons where promotion = 'winback_discount10'"
+        "select as_of, loaded, codes_left, runs_dry_on, is_low, is_dry from reports.rpt_coupons"
+        " where promotion = 'winback_discount10' order by 1"
     )
-    assert select(f"{query} order by 1") == [(on(2), 2, 2, None), (on(3), 2, 1, None)]
+    assert select(query) == [
+        (on(2), 3, 3, None, False, False),
+        (on(3), 3, 3, None, False, False),
+        (on(4), 3, 2, None, False, False),
+    ]
+    for code in ("T10-1", "T10-3"):
+        reports.execute(end, [at(18, 23, 59), code])
+    assert select(query) == [
+        (on(2), 3, 3, on(3), True, False),
+        (on(3), 3, 3, on(3), True, False),
+        (on(4), 3, 0, None, True, True),
+    ]
+
+
+def test_a_pool_of_which_most_codes_end_runs_dry_when_the_others_are_used(reports: psycopg.Connection) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.codes("winback_discount10", [f"T10-{number:02}" for number in range(1, 26)])
+    reports.execute("update raw.coupon_codes set expires_at = %s where code > 'T10-03'", [at(20, 0)])
+    it.contact("ann")
+    it.run(on(2))
+    it.grant("winback_discount10", "T10-01", "ann", "day60", on(2))
+    query = "select codes_left, runway_days, runs_dry_on, is_low from reports.rpt_coupons where promotion = %s"
+    # On the 5th the last offer with one that ends; of the two that do not, one is used a day.
+    assert select(query, "winback_discount10") == [(24, 5, on(7), True)]
 
 
 def test_the_headline_counts_people_once_over_all_runs(week: Story) -> None:

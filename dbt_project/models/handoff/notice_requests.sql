@@ -48,6 +48,7 @@ low as (
         {{ counted('runway.codes_left', 'code', 'codes') }} || ' of ' || runway.promotion
         || case runway.codes_left when 1 then ' is' else ' are' end || ' left, and ' || {{ daily_pace('runway.daily_use') }}
         || ': at that pace the pool runs dry on ' || to_char(runway.runs_dry_on, 'FMMonth FMDD, YYYY')
+        || case when runway.is_cut_short then ', for codes that end within an offer are no longer given' else '' end
         || '. The alert is set at ' || {{ counted('runway.alert_under_days', 'day', 'days') }} || '. Load new codes before then.' as body
     from runway
     where

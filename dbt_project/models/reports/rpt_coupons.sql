@@ -12,7 +12,9 @@ with days as (
 promotions as (
     select distinct on (pool.promotion)
         pool.promotion,
-        (pool.body ->> 'alert_under_days')::integer as alert_under_days
+        (pool.body ->> 'alert_under_days')::integer as alert_under_days,
+        (pool.body ->> 'valid_days')::integer as valid_days,
+        definition.body ->> 'timezone' as timezone
     from {{ source('outbox', 'definition') }} as definition
     cross join lateral jsonb_each(definition.body -> 'promotions') as pool (promotion, body)
     where definition.kind = 'campaign'
@@ -21,12 +23,16 @@ promotions as (
 
 codes as (
     select
-        promotion,
-        loaded_at,
-        coalesce(expires_at, 'infinity') as expires_at,
+        pool.promotion,
+        pool.loaded_at,
+        {{ last_given_on('pool.expires_at', 'promotions.timezone', 'promotions.valid_days') }} as last_given_on,
         count(*) as codes
-    from {{ source('raw', 'coupon_codes') }}
-    group by promotion, loaded_at, coalesce(expires_at, 'infinity')
+    from promotions
+    inner join {{ source('raw', 'coupon_codes') }} as pool on pool.promotion = promotions.promotion
+    group by
+        pool.promotion,
+        pool.loaded_at,
+        {{ last_given_on('pool.expires_at', 'promotions.timezone', 'promotions.valid_days') }}
 ),
 
 -- One join for all, so that the planner may begin with the orders that carry a code: a look-up for each grant ever was most of a report.
@@ -46,15 +52,19 @@ grants as materialized (
     select
         grants.promotion,
         grants.as_of,
-        coalesce(codes.expires_at, 'infinity') as expires_at,
+        {{ last_given_on('codes.expires_at', 'promotions.timezone', 'promotions.valid_days') }} as last_given_on,
         coalesce(grants.released_at, 'infinity') as released_at,
         count(*) as grants,
         count(used.id) as redeemed
     from {{ source('outbox', 'coupon_grant') }} as grants
+    inner join promotions on promotions.promotion = grants.promotion
     left join {{ source('raw', 'coupon_codes') }} as codes on codes.code = grants.code and codes.expires_at is not null
     left join used on used.id = grants.id
     group by
-        grants.promotion, grants.as_of, coalesce(codes.expires_at, 'infinity'), coalesce(grants.released_at, 'infinity')
+        grants.promotion,
+        grants.as_of,
+        {{ last_given_on('codes.expires_at', 'promotions.timezone', 'promotions.valid_days') }},
+        coalesce(grants.released_at, 'infinity')
 ),
 
 unserved as (
@@ -80,7 +90,7 @@ pools as (
         days.clock,
         days.ended_at,
         coalesce(sum(codes.codes), 0)::bigint as loaded,
-        coalesce(sum(codes.codes) filter (where codes.expires_at > days.clock), 0)::bigint as valid
+        coalesce(sum(codes.codes) filter (where codes.last_given_on >= days.as_of), 0)::bigint as valid
     from promotions
     cross join days
     left join codes on codes.promotion = promotions.promotion and codes.loaded_at <= days.clock
@@ -110,7 +120,7 @@ counted as (
             )::bigint as recent,
             coalesce(
                 sum(grants.grants) filter (
-                    where grants.released_at > pools.ended_at and grants.expires_at > pools.clock
+                    where grants.released_at > pools.ended_at and grants.last_given_on >= pools.as_of
                 ),
                 0
             )::bigint as held
@@ -142,9 +152,47 @@ final as (
         as_of,
         as_of + runway.days as runs_dry_on
     from counted
+    -- At best the codes that end first are given first: of those that outlast one day's end, no more are used before the next.
+    cross join lateral (
+        select
+            min(
+                ends.last_given_on - counted.as_of
+                + case when ends.outlasting <= 0 then 0 else floor(ends.outlasting / nullif(counted.daily_use, 0)) end
+            ) as days
+        from (
+            select
+                stock.last_given_on,
+                sum(sum(stock.codes)) over () - sum(sum(stock.codes)) over (order by stock.last_given_on) as outlasting
+            from (
+                select
+                    codes.last_given_on,
+                    codes.codes
+                from codes
+                where codes.promotion = counted.promotion and codes.loaded_at <= counted.clock
+                union all
+                select
+                    grants.last_given_on,
+                    -grants.grants as codes
+                from grants
+                where
+                    grants.promotion = counted.promotion
+                    and grants.as_of <= counted.as_of
+                    and grants.released_at > counted.ended_at
+            ) as stock
+            where stock.last_given_on >= counted.as_of
+            group by stock.last_given_on
+            having sum(stock.codes) > 0
+        ) as ends
+        where isfinite(ends.last_given_on)
+    ) as ending
     -- Beyond a century it says a century.
     cross join lateral (
-        select least(floor(codes_left / nullif(daily_use, 0)), case when daily_use > 0 then 36500 end)::integer as days
+        select
+            least(
+                floor(counted.codes_left / nullif(counted.daily_use, 0)),
+                ending.days,
+                case when counted.daily_use > 0 or ending.days is not null then 36500 end
+            )::integer as days
     ) as runway
 )
 
