@@ -149,13 +149,15 @@
         from {{ ref('stg_raw__orders') }} as orders
         where
             orders.updated_at > '{{ span.changed_since }}'::timestamptz
-            and orders.ordered_at < '{{ span.known_until }}'::timestamptz
+            -- Of the future only what was put off by now: it may have had a day before.
+            and least(orders.ordered_at, orders.updated_at) < '{{ span.known_until }}'::timestamptz
     )
 
     select changed.contact_id
     from changed
     where
         (changed.ordered_at < '{{ span.since }}'::timestamptz or changed.ordered_at >= '{{ span.before }}'::timestamptz)
+        and changed.ordered_at < '{{ span.known_until }}'::timestamptz
         and changed.contact_id is not null
     union
     select unnest(array[changed.contact_id, earlier.contact_id]) as contact_id

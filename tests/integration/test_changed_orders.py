@@ -62,16 +62,19 @@ def _shop(connection: psycopg.Connection) -> None:
         "gives",
         "takes",
         "moves",
+        "puts_off",
+        "ahead",
         "quiet",
         "late",
         "still",
     ):
         contact(connection, contact_id)
-    for contact_id in ("cancels", "one_of_two", "corrects", "refunds", "gives", "moves", "quiet", "still"):
+    for contact_id in ("cancels", "one_of_two", "corrects", "refunds", "gives", "moves", "puts_off", "quiet", "still"):
         order(connection, f"o-{contact_id}", contact_id, at(SOLD))
         order(connection, f"earlier-{contact_id}", contact_id, at("2017-08-10"))
     order(connection, "second", "one_of_two", at(SOLD, "18:00"))
     order(connection, "morning", "quiet", at(FIRST, "03:00"))
+    order(connection, "preorder", "ahead", at(FIRST, "15:00"), updated_at=at("2017-08-20"))
     for number, when in enumerate((at(SOLD), at(FIRST, "04:00"), at(FIRST, "20:00"))):
         insert(connection, "raw.site_visits", visit_id=f"v{number}", contact_id="quiet", visited_at=when)
 
@@ -84,6 +87,7 @@ def _changes(connection: psycopg.Connection) -> None:
         "o-refunds": "status = 'refunded', refunded_total = 15",
         "o-gives": "contact_id = 'takes'",
         "o-moves": f"ordered_at = '{at('2017-09-12')}'",
+        "o-puts_off": f"ordered_at = '{at('2017-12-24')}'",
         "morning": "status = 'cancelled'",
     }.items():
         connection.execute(
@@ -152,6 +156,18 @@ def test_an_order_whose_time_is_corrected_moves_to_its_day(told: dict[str, Any])
     assert told["after"]["days"]["moves", "2017-09-12"] == 1
 
 
+def test_an_order_of_the_future_is_a_purchase_once_its_time_has_come(told: dict[str, Any]) -> None:
+    assert "preorder" not in told["before"]["purchases"]
+    assert told["after"]["purchases"]["preorder"][3] == at(FIRST, "15:00")
+    assert told["after"]["days"]["ahead", FIRST] == 1
+
+
+def test_an_order_that_is_put_off_is_no_purchase_before_its_time(told: dict[str, Any]) -> None:
+    assert "o-puts_off" in told["before"]["purchases"]
+    assert "o-puts_off" not in told["after"]["purchases"]
+    assert ("puts_off", SOLD) not in told["after"]["days"]
+
+
 def test_a_late_order_counts_on_the_day_it_was_placed(told: dict[str, Any]) -> None:
     assert "late" in told["after"]["purchases"]
     assert told["after"]["days"]["late", "2017-09-11"] == 1
@@ -164,7 +180,7 @@ def test_the_last_day_that_was_run_is_written_again_whole(told: dict[str, Any]) 
 
 
 def test_only_contacts_with_changed_orders_and_the_last_days_are_written_again(told: dict[str, Any]) -> None:
-    changed = {"cancels", "one_of_two", "corrects", "refunds", "gives", "takes", "moves", "late", "quiet"}
+    changed = {"cancels", "one_of_two", "corrects", "refunds", "gives", "takes", "moves", "puts_off", "late", "quiet"}
     assert {contact_id for contact_id, day in told["after"]["rewritten"] if day < FIRST} == changed
     assert ("still", SOLD) in told["after"]["days"]
 

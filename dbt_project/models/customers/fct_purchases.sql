@@ -1,4 +1,4 @@
--- depends_on: {{ ref('int_run_days') }}, {{ ref('stg_raw__orders') }}
+-- depends_on: {{ ref('int_run_days') }}, {{ ref('stg_raw__orders') }}, {{ ref('stg_outbox__runs') }}
 {{ config(
     materialized='incremental',
     incremental_strategy='delete+insert',
@@ -13,7 +13,8 @@
     pre_hook='{{ forget_changed_purchases() }}',
 ) }}
 
--- Late, changed and refunded orders come in by their updated_at and are written again; cancelled ones are gone (macros/purchases.sql).
+-- Late, changed and refunded orders come in by their updated_at and are written again, those of the future when their time has come; cancelled
+-- ones are gone (macros/purchases.sql).
 with orders as (
     select * from {{ changed_orders() if is_incremental() else ref('stg_raw__orders') }}
 ),
@@ -22,7 +23,7 @@ changed as (
     select *
     from orders
     where
-        orders.ordered_at < {{ run_clock() }}
+        orders.ordered_at < {{ newest_clock() if is_incremental() else run_clock() }}
         and {{ is_purchase('orders') }}
 ),
 
