@@ -17,6 +17,8 @@ from warehouse.errors import WinbackError
 
 CONNECT_SECONDS, STATEMENT_SECONDS = "10", 20
 MIGRATE = "Run `winback db migrate`."
+SCHEDULE_ZONE, SCHEDULE_ZONE_OTHERWISE = "WINBACK_TIMEZONE", "America/New_York"
+"""The zone that the DAG files go by (they import nothing of ours, and read no campaign)."""
 
 REPORT_DAYS = 7
 _REPORTS = """
@@ -55,6 +57,17 @@ def campaigns() -> Iterator[Line]:
             yield ok("campaigns", f"{words}: it decides and reports, and sends nothing")
         else:
             yield ok("campaigns", words)
+    zone, schedule = bundle.timezone, os.environ.get(SCHEDULE_ZONE) or SCHEDULE_ZONE_OTHERWISE
+    if zone == schedule:
+        yield ok("time zone", f"campaigns and schedule go by {zone}")
+    else:
+        said = "says" if os.environ.get(SCHEDULE_ZONE) else "is not set here, so the DAGs take"
+        yield warning(
+            "time zone",
+            f"the campaigns' days begin in {zone}; {SCHEDULE_ZONE} {said} {schedule}",
+            f"Set {SCHEDULE_ZONE}={zone} in Airflow's environment and in this one, or correct timezone in the campaign "
+            "files: a run would otherwise take the day before or after for its own.",
+        )
 
 
 def warehouse() -> Iterator[Line]:

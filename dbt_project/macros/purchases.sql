@@ -35,7 +35,7 @@ using {{ changed_orders() }} as orders
 where
     purchases.order_id = orders.order_id
     and (
-        lower(orders.status) = 'cancelled'
+        {{ order_status('orders') }} = 'cancelled'
         or orders.contact_id is distinct from purchases.contact_id
         or orders.ordered_at >= {{ newest_clock() }}
     )

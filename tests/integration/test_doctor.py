@@ -22,7 +22,7 @@ from senders.contract import EMAIL, SMS, WEBPUSH
 from tests.integration.dbt_days import at
 from tests.integration.events_service import serving
 from tests.unit import campaign_folder
-from warehouse import connections
+from warehouse import connections, settings
 from warehouse.connect import Role, connect
 from warehouse.errors import Misconfigured
 
@@ -113,6 +113,21 @@ def test_a_warehouse_that_cannot_be_reached_leaves_the_other_lines(
     assert "hunter2" not in result.output
     told = json.loads(result.output.splitlines()[-1])
     assert told["failed"] >= 3
+
+
+def test_a_schedule_in_another_zone_than_the_campaigns_is_told(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WINBACK_TIMEZONE", raising=False)
+    assert ("ok", "campaigns and schedule go by America/New_York") in lines(list(doctor_warehouse.campaigns()))
+    monkeypatch.setenv("WINBACK_TIMEZONE", "Europe/Berlin")
+    told = "the campaigns' days begin in America/New_York; WINBACK_TIMEZONE says Europe/Berlin"
+    assert ("warning", told) in lines(list(doctor_warehouse.campaigns()))
+
+
+@pytest.mark.parametrize("dag", ["winback_daily", "winback_dispatch"])
+def test_the_zone_of_the_dags_is_the_one_that_doctor_takes_them_to_have(dag: str) -> None:
+    source = (settings.read().home / "dags" / f"{dag}.py").read_text()
+    asked = f'"{doctor_warehouse.SCHEDULE_ZONE}", "{doctor_warehouse.SCHEDULE_ZONE_OTHERWISE}"'
+    assert f"ZONE = os.environ.get({asked})" in source
 
 
 def test_a_migrated_and_loaded_warehouse_is_well(alone: None, warehouse: str) -> None:
