@@ -27,6 +27,14 @@ def vouch(owner: psycopg.Connection, through: datetime, *tables: str) -> None:
         )
 
 
+def order(owner: psycopg.Connection, at: datetime) -> None:
+    owner.execute(
+        "insert into raw.orders (order_id, contact_id, ordered_at, status, total, currency, updated_at)"
+        " values (%s, 'c', %s, 'completed', 1, 'USD', %s)",
+        [str(at), at, at],
+    )
+
+
 def write_order(
     owner: psycopg.Connection, order_id: str, ordered_at: datetime, updated_at: datetime, contact_id: str = "c"
 ) -> None:

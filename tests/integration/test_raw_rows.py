@@ -15,6 +15,7 @@ from warehouse.connect import Role, connect
 @pytest.fixture
 def owner(warehouse: str) -> Iterator[psycopg.Connection]:
     with connect(Role.OWNER, autocommit=True) as connection:
+        connection.execute("insert into raw.contacts (contact_id) values ('somebody')")
         yield connection
 
 

@@ -140,6 +140,7 @@ def test_the_views_that_ready_asks_for_carry_a_whole_day_from_tables_of_other_ty
 def test_a_load_that_is_complete_for_ever_holds_nothing_up_and_one_without_a_time_says_so(
     owner: psycopg.Connection,
 ) -> None:
+    owner.execute("insert into raw.contacts (contact_id) values ('somebody')")
     owner.execute("alter table raw.loads alter column complete_through drop not null")
     for table, through in (("orders", None), ("contacts", "infinity"), ("engagements", "-infinity")):
         days.insert(owner, "raw.loads", table_name=table, complete_through=through)

@@ -18,7 +18,7 @@ from cli import raw_contract
 from cli import ready as verb
 from cli.main import register
 from events.intake import fold_provider_events
-from tests.integration.ready_day import DAY, START, ready, vouch, write_order
+from tests.integration.ready_day import DAY, START, order, ready, vouch, write_order
 from warehouse import connections, settings
 from warehouse.connect import Role, connect
 from warehouse.errors import Misconfigured, WinbackError
@@ -34,14 +34,6 @@ def owner(warehouse: str) -> Iterator[psycopg.Connection]:
 def said(result: Result) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
     return document
-
-
-def order(owner: psycopg.Connection, at: datetime) -> None:
-    owner.execute(
-        "insert into raw.orders (order_id, contact_id, ordered_at, status, total, currency, updated_at)"
-        " values (%s, 'c', %s, 'completed', 1, 'USD', %s)",
-        [str(at), at, at],
-    )
 
 
 def test_a_day_whose_loads_are_complete_can_be_run(owner: psycopg.Connection) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from tests.integration.test_ready import START, order, ready, vouch
+from tests.integration.ready_day import START, order, ready, vouch
 from warehouse.connect import Role, connect
 
 
