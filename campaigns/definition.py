@@ -156,9 +156,12 @@ def _document(head: Head, found: Draft, compiled: Mapping[str, Compiled]) -> Doc
         return value.model_dump(mode="json") if isinstance(value, Section) else None
 
     steps = {step.key: step for _, step in found.steps}
+    places = {code: body.model_dump(mode="json", exclude_none=True) for code, body in found.places.items()}
     return {
         **head.model_dump(mode="json"),
         **{key: section(key) for key in found.sections},
+        # Without places it is what it was before there were any: a file that nobody touched keeps its hash.
+        "hours": section("hours") | ({"places": places} if places else {}),
         "promotions": {name: promotion.model_dump(mode="json") for name, promotion in found.promotions.items()},
         "steps": [
             _step_document(step, number, found, compiled.get(step.key), rules.step_days(step, steps))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from campaigns import schema, source
+from campaigns import places, schema, source
 from campaigns.problems import Problems, did_you_mean
 from campaigns.rules import Draft
 from campaigns.source import Place, Source
@@ -29,6 +29,7 @@ def read(file: Path, problems: Problems) -> Draft | None:
     draft = Draft(found)
     head = {key: value for key, value in found.data.items() if key in schema.Head.model_fields}
     draft.head = _section(found, (), head, schema.Head, problems)
+    _read_places(draft, problems)
     for key, model in schema.SECTIONS.items():
         draft.sections[key] = _optional_section(found, key, model, problems)
     promotions = _mapping(found, ("promotions",), found.data.get("promotions"), problems)
@@ -40,6 +41,26 @@ def read(file: Path, problems: Problems) -> Draft | None:
             draft.promotions[name] = promotion
     _read_steps(draft, problems)
     return draft
+
+
+def _read_places(draft: Draft, problems: Problems) -> None:
+    """Takes `hours.places` out of the section: its keys are codes, and each has a section of its own below it."""
+    found = draft.source
+    hours = found.data.get("hours")
+    if not isinstance(hours, dict) or "places" not in hours:
+        return
+    found.data["hours"] = {key: value for key, value in hours.items() if key != "places"}
+    for code, value in _mapping(found, ("hours", "places"), hours["places"], problems).items():
+        place: Place = ("hours", "places", code)
+        wrong = places.mistake(code)
+        if wrong:
+            found.add(problems, place, wrong)
+        if not value:
+            found.add(problems, place, 'expected hours of a channel below it, such as `sms: ["10:00", "19:00"]`.')
+            continue
+        body = _section(found, place, _mapping(found, place, value, problems), schema.PlaceHours, problems)
+        if body is not None and not wrong:
+            draft.places[code] = body
 
 
 def _read_steps(draft: Draft, problems: Problems) -> None:
@@ -96,9 +117,10 @@ def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:
     """What pydantic found, said to a marketer."""
     kind, given, context = detail["type"], detail.get("input"), detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"unknown key.{did_you_mean(str(detail['loc'][-1]), model.model_fields)}"
+        known = [*model.model_fields, *(["places"] if model is schema.Hours else [])]
+        return f"unknown key.{did_you_mean(str(detail['loc'][-1]), known)}"
     if kind == "missing":
-        return "is missing."
+        return 'expected two hours such as ["09:00", "20:00"].' if isinstance(detail["loc"][-1], int) else "is missing."
     if kind == "literal_error":
         known = re.findall(r"'([^']*)'", str(context.get("expected", "")))
         return f"{given!r} is not known.{did_you_mean(str(given), known)}"
@@ -110,7 +132,7 @@ def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:
         "bool_type": "true or false",
         "list_type": "a list such as [email, sms]",
         "tuple_type": 'two hours such as ["09:00", "20:00"]',
-        "too_long": 'two hours such as ["09:00", "20:00"]' if model is schema.Hours else "fewer",
+        "too_long": 'two hours such as ["09:00", "20:00"]' if model in (schema.Hours, schema.PlaceHours) else "fewer",
         "too_short": "at least one",
         "string_too_short": "some text",
         "string_too_long": f"at most {context.get('max_length')} characters",

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from campaigns import markup
+from campaigns.places import FRAMES, country_of
 from campaigns.problems import Problems, did_you_mean, shown
-from campaigns.schema import Head, Hours, Promotion, Section, Shop, Step
+from campaigns.schema import Head, Hours, PlaceHours, Promotion, Section, Shop, Step
 from campaigns.source import Source
 from campaigns.variables import Needs
 from senders.contract import EMAIL, SMS, WEBPUSH
@@ -30,6 +31,8 @@ class Draft:
     source: Source
     head: Head | None = None
     sections: dict[str, Section | None] = field(default_factory=dict)
+    places: dict[str, PlaceHours] = field(default_factory=dict)
+    """`hours.places`, by their codes; the well-formed ones."""
     promotions: dict[str, Promotion] = field(default_factory=dict)
     promotion_names: frozenset[str] = frozenset()
     """As written, well-formed or not."""
@@ -111,13 +114,56 @@ def _check_hours(draft: Draft, problems: Problems) -> None:
     if head is None or not isinstance(hours, Hours):
         return
     for channel in sorted({channel for _, step in draft.steps for channel in step.channels}):
-        window = getattr(hours, channel)
-        if window is not None and not window[0] <= head.send_at < window[1]:
+        windows = _windows(draft, hours, channel)
+        for place, (opens, closes) in windows.items():
+            # In a place of its own a message may wait for the opening, but not for the next day.
+            if not (opens <= head.send_at or place[1] == "places") or head.send_at >= closes:
+                draft.source.add(
+                    problems,
+                    place,
+                    f"send_at is {head.send_at}, outside {opens} to {closes}: nothing would ever leave on time.",
+                )
+        if windows and max(opens for opens, _ in windows.values()) >= min(closes for _, closes in windows.values()):
             draft.source.add(
                 problems,
-                ("hours", channel),
-                f"send_at is {head.send_at}, outside {window[0]} to {window[1]}: nothing would ever leave on time.",
+                ("hours", "places"),
+                f"no hour of {channel} suits all of them, and hours that suit all are those of a contact whose country "
+                "or region is not known. Let them overlap.",
             )
+        if channel == SMS:
+            _check_frames(draft, windows, problems)
+
+
+_Windows = Mapping[tuple[str, ...], tuple[str, str]]
+"""The hours of a channel, by the key they stand at: everywhere, and place by place."""
+
+
+def _windows(draft: Draft, hours: Hours, channel: str) -> _Windows:
+    listed: dict[tuple[str, ...], tuple[str, str] | None] = {("hours", channel): getattr(hours, channel)}
+    listed |= {("hours", "places", code, channel): getattr(body, channel) for code, body in draft.places.items()}
+    return {place: window for place, window in listed.items() if window is not None}
+
+
+def _check_frames(draft: Draft, windows: _Windows, problems: Problems) -> None:
+    """Texts keep to the hours of the law in every place whose law we know, whether or not the file names it."""
+    wide: dict[tuple[str, ...], list[str]] = {}
+    for place, frame in FRAMES.items():
+        keys: tuple[tuple[str, ...], ...] = (
+            ("hours", "places", place, SMS),
+            ("hours", "places", country_of(place), SMS),
+            ("hours", SMS),
+        )
+        key = next((listed for listed in keys if listed in windows), None)
+        if key is not None and not (frame.opens <= windows[key][0] and windows[key][1] <= frame.closes):
+            wide.setdefault(key, []).append(place)
+    for where, places in wide.items():
+        laws = [f"{place} ({FRAMES[place].opens} to {FRAMES[place].closes}, {FRAMES[place].law})" for place in places]
+        advice = "" if places == [where[-2]] else ", or give them hours of their own below hours.places"
+        draft.source.add(
+            problems,
+            where,
+            f"{' to '.join(windows[where])} is wider than law allows texts in {', '.join(laws)}. Narrow it{advice}.",
+        )
 
 
 def _check_shop(draft: Draft, problems: Problems) -> None:

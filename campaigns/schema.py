@@ -123,11 +123,22 @@ class Errors(Section):
 
 
 class Hours(Section):
-    """When a channel may speak, in the recipient's own zone. E-mail may at any hour unless told otherwise."""
+    """When a channel may speak, in the recipient's own zone. E-mail may at any hour unless told otherwise.
+
+    The file's `hours.places` stands beside it, one `PlaceHours` a country or region.
+    """
 
     email: Window | None = Field(None, strict=False)
     sms: Window | None = Field(("09:00", "20:00"), strict=False)
     webpush: Window | None = Field(("09:00", "20:00"), strict=False)
+
+
+class PlaceHours(Section):
+    """Hours of a country or region, in place of the wider ones. A channel that is not given has no others there."""
+
+    email: Window | None = Field(None, strict=False)
+    sms: Window | None = Field(None, strict=False)
+    webpush: Window | None = Field(None, strict=False)
 
 
 class Attribution(Section):

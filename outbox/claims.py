@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from outbox.sql import queries
 from senders.contract import Recipient, Subscription
@@ -48,25 +49,23 @@ class Group:
 
 @dataclass(frozen=True)
 class Rules:
-    """What of a definition the claim goes by, for one channel."""
+    """What of a definition the claim goes by."""
 
     zone: str
     send_at: str
-    opens: str | None
-    closes: str | None
+    hours: Mapping[str, Any]
+    """The definition's `hours`, of every channel and place: SQL takes a person's from there."""
     per_day: int | None
     per_7_days: int | None
 
     @classmethod
-    def of(cls, definition: Mapping[str, Any], channel: str) -> Rules:
-        """The rules of a channel, from a campaign's document."""
-        hours = (definition.get("hours") or {}).get(channel) or (None, None)
+    def of(cls, definition: Mapping[str, Any]) -> Rules:
+        """The rules, from a campaign's document."""
         caps = definition.get("caps") or {}
         return cls(
             zone=definition["timezone"],
             send_at=definition["send_at"],
-            opens=hours[0],
-            closes=hours[1],
+            hours=definition.get("hours") or {},
             per_day=caps.get("per_day"),
             per_7_days=caps.get("per_7_days"),
         )
@@ -159,8 +158,7 @@ def claim(
                 clock=clock,
                 zone=rules.zone,
                 send_at=rules.send_at,
-                opens=rules.opens,
-                closes=rules.closes,
+                hours=Jsonb(dict(rules.hours)),
                 per_day=rules.per_day,
                 per_7_days=rules.per_7_days,
                 worker=worker,

@@ -185,7 +185,7 @@ class Lane:
         most = max(sender.batch_size, SMALL_BATCH)
         if pace:
             most = min(most, pace.portion)
-        rules = Rules.of(self._definition(group.definition_hash), group.channel)
+        rules = Rules.of(self._definition(group.definition_hash))
         template = self._template(group.template_hash)
         more = True
         while more and self._shared.may_go(group, clock.now(self._connection)):

@@ -61,7 +61,7 @@ from (
     order by key
 ) as person;
 
--- name: judge_and_open(ids, channel, clock, zone, send_at, opens, closes, per_day, per_7_days, worker, lease, known_until)
+-- name: judge_and_open(ids, channel, clock, zone, send_at, hours, per_day, per_7_days, worker, lease, known_until)
 -- Looks at each message again; closes, defers or moves on those that may not go now, and opens an attempt for the others.
 -- One row a message: its verdict and, for an opened one, where it goes. Addresses leave here for the sender and are kept nowhere.
 -- offset 0 keeps each look-up of a contact one look-up: otherwise the planner may work through all of them to find a hundred.
@@ -69,7 +69,7 @@ with candidate as materialized (
     select m.id, m.contact_id, m.channels, m.channel_no, m.not_before, m.not_after, m.reason, m.consent, m.coupon_grant_id,
         m.campaign, m.step, m.merge_fields, r.first_name, r.email, r.phone, r.email_hash, r.phone_hash, r.subscriptions,
         coalesce(r.person_id, m.contact_id) as person_id, r.consent as consent_now,
-        r.timezone, r.country,
+        r.timezone, r.country, case when :hours::jsonb ? 'places' then r.region end as region,
         coalesce((select z.zone from outbox.time_zone z where z.zone = r.timezone), :zone::text) as own_zone
     from outbox.message m
     left join lateral (
@@ -79,12 +79,17 @@ with candidate as materialized (
 ),
 -- When a channel opens and closes next is asked once a place, not once a message.
 place as materialized (
-    select p.timezone, p.country, opening.at as open_at,
-        outbox.next_close(:clock::timestamptz, opening.zones, :closes::time) as close_at
-    from (select distinct timezone, country from candidate) as p
+    select p.timezone, p.country, p.region, opening.at as open_at,
+        outbox.next_close(:clock::timestamptz, opening.zones, opening.hours[2]) as close_at
+    from (select distinct timezone, country, region from candidate) as p
     cross join lateral (
-        select known.zones, outbox.next_open(:clock::timestamptz, known.zones, :opens::time, :closes::time) as at
-        from (select outbox.zones_of(p.timezone, p.country, :zone::text) as zones offset 0) as known
+        select known.zones, known.hours,
+            outbox.next_open(:clock::timestamptz, known.zones, known.hours[1], known.hours[2]) as at
+        from (
+            select outbox.zones_of(p.timezone, p.country, :zone::text) as zones,
+                outbox.hours_of(:hours::jsonb, :channel::text, p.country, p.region, p.timezone) as hours
+            offset 0
+        ) as known
         offset 0
     ) as opening
 ),
@@ -238,7 +243,7 @@ judged as materialized (
     left join capped using (id)
     left join subscribed using (id)
     left join stopped on stopped.message_id = c.id
-    left join place on (place.timezone, place.country) is not distinct from (c.timezone, c.country)
+    left join place on (place.timezone, place.country, place.region) is not distinct from (c.timezone, c.country, c.region)
 ),
 -- Of two messages to one person in one claim the later one stays where it is: the next claim judges it with the first one counted.
 settled as materialized (

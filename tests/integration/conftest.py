@@ -21,7 +21,7 @@ begin
     for filled in
         select schemaname, tablename from pg_tables
         where schemaname in ('outbox', 'events', 'raw', 'cohorts', 'allocations', 'handoff')
-            and tablename not in ('transition', 'time_zone', 'country_zone', 'address_key')
+            and tablename not in ('transition', 'time_zone', 'country_zone', 'region', 'address_key')
     loop
         execute format('delete from %I.%I', filled.schemaname, filled.tablename);
     end loop;

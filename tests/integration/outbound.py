@@ -98,7 +98,7 @@ def claim_due(
 def claim_group(group: Group, clock: datetime, *, mode: str = "simulated", size: int = 100, shard: Shard) -> Claim:
     """One claim of a group."""
     with ledger() as connection:
-        rules = Rules.of(runs.definition(connection, group.definition_hash), group.channel)
+        rules = Rules.of(runs.definition(connection, group.definition_hash))
         return claims.claim(connection, group, rules, clock=clock, mode=mode, shard=shard, worker="test", size=size)
 
 

@@ -311,7 +311,7 @@ def first_and_second(shop: Shop) -> object:
     thread = threading.Thread(target=lambda: second.append(claim_due(size=1).verdicts))
     with ledger() as first, first.transaction():
         (group,) = claims.due_groups(first, clock=SEND_AT, mode="simulated", shard=Shard())
-        rules = Rules.of(campaign(), "email")
+        rules = Rules.of(campaign())
         opened = claims.claim(
             first, group, rules, clock=SEND_AT, mode="simulated", shard=Shard(), worker="first", size=1
         )

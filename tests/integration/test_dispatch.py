@@ -347,7 +347,7 @@ def test_a_claim_that_is_killed_before_its_commit_leaves_everything_planned(shop
         pid = connection.info.backend_pid
         with pytest.raises(psycopg.OperationalError), connection.transaction():
             (group,) = claims.due_groups(connection, clock=SEND_AT, mode="simulated", shard=claims.Shard())
-            rules = claims.Rules.of(campaign(), EMAIL)
+            rules = claims.Rules.of(campaign())
             claims.claim(
                 connection, group, rules, clock=SEND_AT, mode="simulated", shard=claims.Shard(), worker="w", size=5
             )

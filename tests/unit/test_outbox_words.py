@@ -108,10 +108,10 @@ def test_a_shard_that_is_none_is_refused(text: str) -> None:
         parse_shard(text)
 
 
-def test_the_rules_of_a_channel_are_those_of_its_definition(bundle: Bundle) -> None:
+def test_the_rules_of_a_claim_are_those_of_the_definition(bundle: Bundle) -> None:
     document = bundle.campaigns["winback"].document()
-    assert Rules.of(document, "sms") == Rules("America/New_York", "10:00", "09:00", "20:00", 1, 3)
-    assert Rules.of({**document, "hours": {}}, "email").opens is None
+    assert Rules.of(document) == Rules("America/New_York", "10:00", document["hours"], 1, 3)
+    assert Rules.of({**document, "hours": None}).hours == {}
 
 
 def test_a_channel_that_asked_for_a_pause_is_left_alone_until_it_is_over() -> None:

@@ -38,6 +38,8 @@ final as (
         definition_hash,
         campaign_timezone,
         timezone,
+        country,
+        region,
         promotion,
         code,
         reachable_channels,

@@ -103,6 +103,8 @@ final as (
         definition_hash,
         campaign_timezone,
         timezone,
+        country,
+        region,
         priority,
         position,
         promotion,

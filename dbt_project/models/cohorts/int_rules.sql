@@ -59,6 +59,8 @@ facts as (
         reachability.is_known,
         reachability.is_timezone_malformed,
         reachability.timezone,
+        reachability.country,
+        reachability.region,
         reachability.has_email_consent,
         reachability.has_sms_consent,
         reachability.is_email_opted_out,

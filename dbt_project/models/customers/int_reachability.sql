@@ -33,6 +33,8 @@ known as (
         nullif(btrim(contacts.phone), '') is not null as has_phone,
         coalesce({{ is_phone('contacts.phone') }}, false) as is_phone_valid,
         nullif(btrim(contacts.timezone), '') as timezone,
+        contacts.country,
+        contacts.region,
         coalesce(contacts.has_email_consent and coalesce(contacts.email_consent_at < days.clock, true), false)
             as has_own_email_consent,
         contacts.email_consent_at,
@@ -126,6 +128,8 @@ final as (
         coalesce(webpush.is_suppressed, false) as is_webpush_suppressed,
         known.timezone is not null and zones.zone is null as is_timezone_malformed,
         zones.zone as timezone,
+        known.country,
+        known.region,
         jsonb_build_object(
             'at', known.email_consent_at,
             'source', known.email_consent_source,

@@ -16,7 +16,7 @@ recommendations as (
     select * from {{ ref('int_recommendations') }}
 ),
 
-timed as (
+timed as materialized (
     select
         decisions.*,
         steps.step_days,
@@ -27,8 +27,10 @@ timed as (
         coalesce(decisions.timezone, decisions.campaign_timezone) as zone,
         days.max_late_days,
         days.send_at,
-        (steps.hours -> decisions.reachable_channels[1] ->> 0)::time as opens,
-        (steps.hours -> decisions.reachable_channels[1] ->> 1)::time as closes
+        -- The rule that the claim goes by, too.
+        outbox.hours_of(
+            steps.hours, decisions.reachable_channels[1], decisions.country, decisions.region, decisions.timezone
+        ) as hours
     from decisions
     inner join days
         on days.run_id = decisions.run_id and days.campaign = decisions.campaign and days.as_of = decisions.as_of
@@ -39,7 +41,7 @@ timed as (
 windowed as (
     select
         timed.*,
-        {{ first_open('as_of', 'send_at', 'opens', 'closes', 'zone') }} as not_before,
+        {{ first_open('as_of', 'send_at', 'hours[1]', 'hours[2]', 'zone') }} as not_before,
         least({{ day_start('(due_on + max_late_days + 1)', 'zone') }}, valid_until) as latest
     from timed
 ),
