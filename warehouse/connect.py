@@ -5,9 +5,11 @@ One URL, one login; each connection takes on (`SET ROLE`) the least privileged r
 | role | may |
 | --- | --- |
 | `winback_dbt` | read `raw`, `outbox`, `events`; own the schemas that dbt builds |
-| `winback_sender` | read `handoff` (addresses included) and `raw.loads`, write `outbox` |
+| `winback_sender` | read `handoff` (addresses included) and a little of what it rests on, write `outbox` |
 | `winback_webhook` | insert into `events`, nothing else |
 | `winback_analyst` | read everything but addresses |
+
+`tests/integration/roles.py` lists these rights table by table; what is in no list is tried, and has to be refused.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ HAWAII = "Pacific/Honolulu"
 def fill(connection: psycopg.Connection) -> None:
     """Contacts with purchases, in zones of their own, reachable one way or another; several of them are one person."""
     for contact_id, changes in {
-        "here": {},
+        "here": {"first_name": "Hermione"},
         "far": {"timezone": HAWAII},
         "nowhere": {"timezone": None},
         "texted": {"phone": "+12125550101", "consent_sms": True, "consent_sms_at": at("2016-01-01")},

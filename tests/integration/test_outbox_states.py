@@ -285,38 +285,6 @@ def test_one_run_at_a_time_is_open(shop: Shop) -> None:
         )  # fmt: skip
 
 
-FORBIDDEN = {
-    Role.SENDER: [
-        "delete from outbox.message", "truncate outbox.message", "update outbox.decision set reason = 'x'",
-        "select inner_key from outbox.address_key", "insert into events.preference select * from events.preference",
-        "update outbox.transition set to_state = 'accepted'", "drop table outbox.message", "select * from raw.contacts",
-        "alter table outbox.message disable trigger guard", "set session_replication_role = replica",
-        "delete from events.delivery_event", "insert into raw.orders select * from raw.orders",
-        "insert into outbox.transition values ('message', 'accepted', 'planned')",
-    ],
-    Role.DBT: [
-        "insert into outbox.suppression select * from outbox.suppression", "update outbox.message set reason = 'x'",
-        "delete from outbox.decision", "select inner_key from outbox.address_key", "update raw.orders set status = 'x'",
-    ],
-    Role.WEBHOOK: [
-        "select * from outbox.message", "select * from handoff.recipients", "select * from events.preference",
-        "update events.preference set kind = 'x'", "delete from events.webhook_call", "select * from raw.contacts",
-        "select inner_key from outbox.address_key",
-    ],
-    Role.ANALYST: [
-        "select * from handoff.recipients", "select * from raw.contacts", "update outbox.message set reason = 'x'",
-        "select outbox.address_hash('email', 'a@example.com')", "select inner_key from outbox.address_key",
-        "select * from events.webhook_call", "insert into outbox.message select * from outbox.message",
-    ],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("role", "query"), [(role, query) for role, queries in FORBIDDEN.items() for query in queries])
-def test_each_role_is_refused_what_is_not_its_own(shop: Shop, role: Role, query: str) -> None:
-    with connect(role, autocommit=True) as connection, pytest.raises(errors.InsufficientPrivilege):
-        connection.execute(query)
-
-
 def test_the_guard_holds_for_the_sender_role_too(shop: Shop) -> None:
     shop.planned()
     with connect(Role.SENDER, autocommit=True) as connection:
