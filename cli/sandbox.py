@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import context, words
-from senders.contract import EMAIL
 
 if TYPE_CHECKING:
     from local.sandbox.server import Handle
@@ -126,15 +124,16 @@ def _ensure() -> Handle:
 
 def _show(handle: Handle) -> None:
     status = handle.status()
-    taken = Counter(status["accepted"])
-    alerts = _alerts(handle) if taken[EMAIL] else 0
-    taken[EMAIL] -= alerts
+    taken = status["audiences"]
     typer.echo(f"The sandbox answers at {handle.url}")
     typer.echo(f"Its inbox:       {handle.inbox_url}")
     typer.echo(f"Webhooks go to:  {status['events_url'] or 'nowhere'}")
-    customers = ", ".join(words.messages(count, channel) for channel, count in (+taken).items())
+    customers = ", ".join(words.messages(count, channel) for channel, count in taken["customers"].items())
+    alerts, tests = (sum(taken[audience].values()) for audience in ("team", "test"))
     typer.echo(f"To customers:    {customers or 'nothing'}")
     typer.echo(f"To the team:     {words.counted(alerts, 'alert') if alerts else 'no alert'}")
+    if tests:
+        typer.echo(f"Tests:           {words.counted(tests, 'message')} of `winback send-test`")
     came = status["events"].get("taken", 0)
     typer.echo(f"Came back:       {words.counted(came, 'event')}; {status['pending']} still under way")
     typer.echo(f"Clock:           {_clock(status['clock'])}")
@@ -145,16 +144,6 @@ def _clock(told: str | None) -> str:
     from warehouse.clock import shown
 
     return shown(datetime.fromisoformat(told)) if told else "real time"
-
-
-def _alerts(handle: Handle) -> int:
-    """How many of the mails it took went to the team: alerts are addressed to the connection `alerts`."""
-    from warehouse import connections
-
-    context.use_senders()
-    emails = connections.get(connections.ALERTS).extra.get("emails") or []
-    team = {part.strip().lower() for part in (emails.split(",") if isinstance(emails, str) else emails)}
-    return sum(1 for mail in handle.receipts() if mail["channel"] == EMAIL and str(mail["recipient"]).lower() in team)
 
 
 def _show_faults(faults: list[dict[str, Any]]) -> None:

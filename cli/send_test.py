@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import context
+from local.sandbox.store import TEST_MARK as MARK
 from senders.contract import EMAIL, SMS, WEBPUSH, Outcome, OutcomeKind, Push, Recipient, Subscription, Template
 from warehouse.errors import TryLater, WinbackError
 
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
     from campaigns.definition import Campaign
     from campaigns.preview import Person
 
-MARK = "[Test] "
-"""What a test's subject, text or title begins with."""
 OWN_SUBSCRIPTION = "push"
 VALID_FOR = timedelta(hours=1)
 NOTHING = "Nothing was sent."
+ACCEPTED = "Accepted: the provider has it. Look into the inbox, and into its spam folder."
 
 _EMAIL = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\".]+")
 _PHONE = re.compile(r"\+[1-9]\d{6,14}")
@@ -91,7 +91,7 @@ def register(app: typer.Typer) -> None:
         typer.echo(f"Their values come from: {person.origin}.")
         if sampled:
             typer.echo(f"Samples stand in for: {', '.join(sampled)}.")
-        _tell(outcome)
+        _tell(outcome, sandboxed=sandboxed)
         context.result({"outcome": outcome.kind.value, "channel": channel, "sandbox": sandboxed, "sampled": sampled})
 
 
@@ -218,12 +218,12 @@ def _message(
     return message, list(sampled)
 
 
-def _tell(outcome: Outcome) -> None:
+def _tell(outcome: Outcome, *, sandboxed: bool) -> None:
     """Says what became of it. Raises `WinbackError` for anything but acceptance."""
     said = f" ({' '.join(part for part in (outcome.error_code, outcome.detail) if part)})"
     why = said if said != " ()" else ""
     if outcome.kind is OutcomeKind.ACCEPTED:
-        typer.echo("Accepted: the provider has it. Look into the inbox, and into its spam folder.")
+        typer.echo(_in_the_sandbox() if sandboxed else ACCEPTED)
     elif outcome.kind is OutcomeKind.REJECTED:
         raise WinbackError(f"Rejected: the provider refused it{why}. {NOTHING}")
     elif outcome.kind is OutcomeKind.NOT_SENT:
@@ -233,3 +233,16 @@ def _tell(outcome: Outcome) -> None:
             f"Unknown: no answer that can be trusted{why}. It may have left or not; look into the inbox before you "
             "try again."
         )
+
+
+def _in_the_sandbox() -> str:
+    """Where a test is to be seen that reached nobody, and what time it bears."""
+    from local.sandbox import server
+    from warehouse.clock import shown
+
+    handle = server.running()
+    if handle is None:
+        return "Accepted: the sandbox has it. Nobody real gets it; see its inbox."
+    told = handle.status()["clock"]
+    dated = f" It is dated by the sandbox's simulated clock, {shown(datetime.fromisoformat(told))}." if told else ""
+    return f"Accepted: the sandbox has it; look at {handle.inbox_url}.{dated}"

@@ -6,11 +6,12 @@ everything that it promises to show was there. It ends with three doors: for mar
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,13 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from cli import words
 from local import postgres
 from local.promises import DRY_DAY, EVENING, FIRST_DAY, LAST_DAY, MUST_NOT, PROMISES, REFILLED_DAY
+from local.sandbox.store import TEST
 from warehouse import settings
 from warehouse.errors import Misconfigured, WinbackError
 
@@ -31,6 +35,9 @@ SMALL_POOL = 22
 REFILL = 200
 
 MARK = "winback demo: made-up people on real purchases; `make demo` may make this database anew"
+
+NAMED = 3
+"""How many message ids a failure names."""
 
 console = Console(highlight=False)
 
@@ -83,11 +90,18 @@ def _step(title: str) -> Iterator[None]:
 
 def _winback(*arguments: str) -> None:
     """One `winback` verb, its output shown. Raises `WinbackError` when it fails."""
-    console.print(f"[dim]$ winback {' '.join(arguments)}[/]")
-    sys.stdout.flush()
     command = Path(sys.executable).with_name("winback")
+    shown = pasteable(command, arguments)
+    console.print(f"[dim]$ {escape(shown)}[/]", soft_wrap=True)
+    sys.stdout.flush()
     if code := subprocess.run([str(command), *arguments], check=False).returncode:
-        raise WinbackError(f"`winback {' '.join(arguments)}` ended with {code}; what it said stands above.")
+        raise WinbackError(f"`{shown}` ended with {code}; what it said stands above.")
+
+
+def pasteable(command: Path, arguments: Sequence[str]) -> str:
+    """The call as a shell in this folder takes it."""
+    at = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command
+    return shlex.join([str(at), *arguments])
 
 
 def _fresh_warehouse() -> str:
@@ -176,18 +190,37 @@ def _show_promises(url: str) -> list[str]:
         count = _count(url, promise.query)
         table.add_row(f"{promise.what} (must be 0)", f"[bold red]{count}[/]" if count else "0")
         missing += [f"{promise.what}: {count} instead of 0"] if count else []
-    differing = _unlike_the_sandbox(url)
+    differing = unlike_the_sandbox(url)
     table.add_row("messages that ledger and sandbox tell differently (must be 0)", str(len(differing)))
-    missing += [f"ledger and sandbox tell of {len(differing)} messages differently"] if differing else []
+    missing += [told_differently(differing)] if differing else []
     console.print(table)
     return missing
 
 
-def _unlike_the_sandbox(url: str) -> set[str]:
-    """The ids of messages that the providers did not take once where the ledger says accepted, and never otherwise."""
+def told_differently(message_ids: set[str]) -> str:
+    """How many, a few of them, and where to look."""
+    some = sorted(message_ids)[:NAMED]
+    more = f" and {len(message_ids) - len(some)} more" if len(message_ids) > len(some) else ""
+    return (
+        f"ledger and sandbox tell of {words.counted(len(message_ids), 'message')} differently: "
+        f"{', '.join(some)}{more}. The inbox finds a message by its id, and outbox.message has its state. "
+        "Was something else sent through this sandbox meanwhile? Then `make demo` again is enough; otherwise please "
+        "report it."
+    )
+
+
+def unlike_the_sandbox(url: str) -> set[str]:
+    """The ids of messages that the providers did not take once where the ledger says accepted, and never otherwise.
+
+    A test (`winback send-test`) is in no ledger by design, whoever sent one while the demo ran.
+    """
     from local.sandbox import server
 
-    taken = Counter(receipt["message_id"] for receipt in server.ensure().receipts() if receipt["message_id"])
+    taken = Counter(
+        receipt["message_id"]
+        for receipt in server.ensure().receipts()
+        if receipt["message_id"] and receipt["audience"] != TEST
+    )
     accepted = Counter(str(row["id"]) for row in _query(url, "select id from outbox.message where state = 'accepted'"))
     return {*(taken - accepted), *(accepted - taken)}
 
@@ -202,12 +235,13 @@ def _show_doors(url: str) -> None:
     from local.sandbox import server
 
     reports = settings.read().local / "reports"
+    winback = pasteable(Path(sys.executable).with_name("winback"), [])
     console.rule("[bold]Three doors", align="left")
     console.print("[bold]Marketer.[/] The report and the inbox, in a browser:")
     console.print(f"  {reports / 'index.html'}", soft_wrap=True)
     console.print(f"  {server.ensure().inbox_url}\n", soft_wrap=True)
     console.print("[bold]Analyst.[/] A query, as the read-only role:")
-    console.print(f'  .venv/bin/winback db psql -c "{" ".join(DOOR_QUERY.split())}"', soft_wrap=True)
+    console.print(f'  {winback} db psql -c "{" ".join(DOOR_QUERY.split())}"', soft_wrap=True)
     console.print(_as_table(_query(url, DOOR_QUERY, role="winback_analyst")))
     person = _query(
         url,
@@ -218,12 +252,14 @@ def _show_doors(url: str) -> None:
     )
     console.print(
         "\n[bold]Data engineer.[/] The Airflow runs"
-        " (`WINBACK_SCHEDULE=none .venv/bin/winback airflow standalone` shows their tasks):"
+        f" (`WINBACK_SCHEDULE=none {winback} airflow standalone` shows their tasks):"
     )
     console.print(_as_table(_airflow_runs(url)))
     console.print("And one contact's story:")
     if person:
         _winback("explain", person[0]["contact_id"])
+    console.print("PostgreSQL, the sandbox and its webhook service go on in the background. To stop all of them:")
+    console.print(f"  {winback} sandbox stop && {winback} db stop", soft_wrap=True)
 
 
 def _airflow_runs(url: str) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from starlette.routing import Route
 
 from local.sandbox.core import Core
 from local.sandbox.fates import Habits
+from local.sandbox.store import AUDIENCES
 from local.sandbox.webhooks import Webhooks
 
 MAX_WAIT_SECONDS = 20.0
@@ -108,11 +110,17 @@ def routes(core: Core, webhooks: Webhooks, instance: str) -> list[Route]:
 
 
 def summary(core: Core, webhooks: Webhooks) -> dict[str, Any]:
-    """Counts for a person: accepted by channel, events by state, the clock, the faults in force."""
-    counts = core.store.rows("select channel, count(*) as count from message group by channel")
+    """Counts for a person: accepted by channel and by audience, events by state, the clock, the faults in force."""
+    counts = core.store.rows("select audience, channel, count(*) as count from message group by audience, channel")
+    accepted: Counter[str] = Counter()
+    audiences: dict[str, Counter[str]] = {audience: Counter() for audience in AUDIENCES}
+    for row in counts:
+        accepted[row["channel"]] += row["count"]
+        audiences[row["audience"]][row["channel"]] += row["count"]
     events = core.store.rows("select state, count(*) as count from event group by state")
     return {
-        "accepted": {row["channel"]: row["count"] for row in counts},
+        "accepted": accepted,
+        "audiences": audiences,
         "events": {row["state"]: row["count"] for row in events},
         "pending": webhooks.pending(),
         "clock": core.moment().isoformat() if core.clock is not None else None,

@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from local.sandbox import pictures, rendering
 from local.sandbox.core import Core
+from local.sandbox.store import AUDIENCES, CUSTOMERS
 from warehouse import settings
 
 PAGE_SIZE = 60
@@ -93,24 +94,27 @@ class View:
         return rows[0] if rows else None
 
     def summary(self) -> dict[str, Any]:
-        """Counts over everything, and the days there are messages of."""
+        """Counts of customers' messages and of what came back for them, how many others there are (alerts to the team,
+        tests), and the days there are messages of."""
         store, now = self._core.store, self._core.now()
         days: dict[str, Counter[str]] = {}
+        audiences: dict[str, Counter[str]] = {audience: Counter() for audience in AUDIENCES}
         hours = store.rows(
-            "select cast(accepted_at / 900 as integer) * 900 as moment, channel, count(*) as count"
-            " from message group by 1, 2"
+            "select cast(accepted_at / 900 as integer) * 900 as moment, channel, audience, count(*) as count"
+            " from message group by 1, 2, 3"
         )
         for row in hours:
-            days.setdefault(self._local(row["moment"]).date().isoformat(), Counter())[row["channel"]] += row["count"]
-        channels: Counter[str] = Counter()
-        for counts in days.values():
-            channels.update(counts)
+            day = days.setdefault(self._local(row["moment"]).date().isoformat(), Counter())
+            if row["audience"] == CUSTOMERS:
+                day[row["channel"]] += row["count"]
+            audiences[row["audience"]][row["channel"]] += row["count"]
+        channels = audiences[CUSTOMERS]
         answers = {
             (row["channel"], row["kind"]): row["count"]
             for row in store.rows(
                 "select channel, kind, count(distinct seq) as count from event join message using (seq)"
-                " where due_at <= ? group by 1, 2",
-                (now,),
+                " where due_at <= ? and audience = ? group by 1, 2",
+                (now, CUSTOMERS),
             )
         }
         return {
@@ -118,6 +122,7 @@ class View:
             "clock": self._local(now).isoformat() if self._core.clock is not None else None,
             "zone": self._zone.key,
             "channels": channels,
+            "audiences": audiences,
             "days": [{"day": day, **days[day]} for day in sorted(days, reverse=True)],
             "answers": {
                 channel: {
@@ -129,11 +134,12 @@ class View:
         }
 
     def messages(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """One page of messages, newest first; `query`: channel, day, q, came, offset."""
+        """One page of messages, newest first; `query`: channel, audience, day, q, came, offset."""
         where, values = ["true"], list[Any]()
-        if query.get("channel"):
-            where.append("channel = ?")
-            values.append(query["channel"])
+        for column in ("channel", "audience"):
+            if query.get(column):
+                where.append(f"{column} = ?")
+                values.append(query[column])
         if query.get("day"):
             start = datetime.combine(date.fromisoformat(query["day"]), time(), self._zone)
             end = datetime.combine(start.date() + timedelta(days=1), time(), self._zone)
@@ -172,6 +178,7 @@ class View:
         return {
             "seq": row["seq"],
             "channel": row["channel"],
+            "audience": row["audience"],
             "to": row["recipient"],
             "title": title,
             "preview": preview,

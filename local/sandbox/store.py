@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-VERSION = 1
+VERSION = 2
+AUDIENCES = CUSTOMERS, TEAM, TEST = "customers", "team", "test"
+TEST_MARK = "[Test] "
+"""What `winback send-test` puts before a subject, text, title or sender's name."""
 
 SCHEMA = """
 create table content (content_id text primary key, body text not null);
@@ -28,6 +31,7 @@ create table message (
     received_at real not null,  -- epoch seconds, real
     title text not null,
     content_id text,
+    audience text not null,     -- customers, team (an alert), test (`winback send-test`)
     detail text not null        -- JSON: what the inbox needs beside the content
 );
 create index message_provider on message (provider_id);
@@ -77,6 +81,15 @@ class Accepted:
     content_id: str | None = None
     detail: dict[str, Any] = field(default_factory=dict)
     planned: Sequence[Planned] = ()
+
+    @property
+    def audience(self) -> str:
+        """Whom it is for: an alert to the team carries a notice's id, a test its mark before subject or sender."""
+        sender = self.detail.get("from")
+        names = (self.title, str(sender.get("name") or "") if isinstance(sender, dict) else "")
+        if any(name.startswith(TEST_MARK) for name in names):
+            return TEST
+        return TEAM if "notice_id" in (self.detail.get("custom_args") or {}) else CUSTOMERS
 
 
 class Store:
@@ -140,6 +153,7 @@ class Store:
                 (
                     *(seq, message.channel, message.message_id, message.provider_id, message.request_id),
                     *(message.recipient, message.accepted_at, message.received_at, message.title, message.content_id),
+                    message.audience,
                     json.dumps(message.detail),
                 )
             )
@@ -147,7 +161,7 @@ class Store:
             seq += 1
         if seq == first:
             return
-        self.execute_many("insert into message values (?,?,?,?,?,?,?,?,?,?,?)", rows)
+        self.execute_many("insert into message values (?,?,?,?,?,?,?,?,?,?,?,?)", rows)
         self.execute_many("insert into event (seq, kind, due_at, route, url, body) values (?,?,?,?,?,?)", events)
 
     def suppress(self, channel: str, recipient: str, reason: str, since: float) -> None:
@@ -179,7 +193,8 @@ class Store:
         """Every accepted message after `since`, oldest first, a thousand at a time."""
         while True:
             rows = self.rows(
-                "select seq, channel, message_id, provider_id, request_id, recipient, accepted_at, received_at, detail"
+                "select seq, channel, message_id, provider_id, request_id, recipient, accepted_at, received_at,"
+                " audience, detail"
                 " from message where seq > ? order by seq limit 1000",
                 (since,),
             )

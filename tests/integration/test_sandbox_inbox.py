@@ -14,6 +14,10 @@ import pytest
 
 from local.sandbox import pictures
 from local.sandbox.server import Handle, Sandbox
+from local.sandbox.store import Accepted
+from senders.sendgrid.send import send_notice
+from senders.sendgrid.transport import Transport
+from warehouse.connections import parse
 
 NOON = datetime(2017, 10, 1, 16, tzinfo=UTC)
 HTML = (
@@ -48,6 +52,13 @@ def mail(sandbox: Handle, *people: str, subject: str = "We miss you") -> None:
     }
     headers = {"Authorization": f"Bearer {connection['password']}"}
     assert httpx.post(f"{connection['host']}/v3/mail/send", json=body, headers=headers).status_code == 202
+
+
+def alert(sandbox: Handle) -> None:
+    connections = sandbox.connections()
+    transport = Transport(parse("sendgrid_default", json.dumps(connections["sendgrid_default"])))
+    sender = {"email": "alerts@shop.example.com", "name": "Winback"}
+    send_notice(transport, sender, ["team@example.com"], title="A pool is dry", body="Load codes.", notice_id="1")
 
 
 def text(sandbox: Handle, to: str) -> None:
@@ -121,6 +132,31 @@ def test_messages_are_found_by_person_subject_channel_day_and_answer(sandbox: Ha
     assert people("q=%25") == ["+12125550101", "ann@example.com"]
     assert people("came=failed") == ["bob@example.com"]
     assert people("q=nobody") == []
+
+
+def test_alerts_and_tests_are_told_apart_from_what_customers_got(sandbox: Handle) -> None:
+    sandbox.set_habits(people={one: {"bounced": 0, "blocked": 0} for one in ("ann@example.com", "lead@example.com")})
+    mail(sandbox, "ann@example.com")
+    mail(sandbox, "lead@example.com", subject="[Test] We miss you")
+    alert(sandbox)
+    sandbox.set_clock(NOON + timedelta(days=2))
+    summary = httpx.get(f"{sandbox.inbox_url}/summary").json()
+    assert summary["channels"] == {"email": 1}
+    assert summary["audiences"] == {"customers": {"email": 1}, "team": {"email": 1}, "test": {"email": 1}}
+    assert [day["email"] for day in summary["days"]] == [1]
+    assert summary["answers"]["email"]["delivered"] == 1
+    assert [message["to"] for message in listed(sandbox, "audience=team")] == ["team@example.com"]
+    assert [message["to"] for message in listed(sandbox, "audience=test")] == ["lead@example.com"]
+    assert [message["to"] for message in listed(sandbox, "audience=customers")] == ["ann@example.com"]
+    assert len(listed(sandbox)) == 3
+
+
+def test_a_test_is_known_by_its_senders_name_where_the_provider_keeps_the_subject() -> None:
+    def audience(**detail: Any) -> str:
+        return Accepted("email", None, "p", "r", "a@example.com", 0, 0, "", detail=detail).audience
+
+    assert audience(**{"from": {"email": "a@shop.example.com", "name": "[Test] Riverside Market"}}) == "test"
+    assert audience(**{"from": {"email": "a@shop.example.com"}}) == "customers"
 
 
 def test_a_long_list_comes_in_pages(sandbox: Handle) -> None:

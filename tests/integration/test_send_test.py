@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from typer.testing import CliRunner, Result
 from campaigns.variables import CATALOGUE
 from cli.main import register
 from events.app import create_app
+from local import demo
+from local.sandbox import server
 from local.sandbox.server import Handle, Sandbox
 from tests.integration.events_service import serving
 from tests.integration.test_preview import message
 from tests.unit import campaign_folder
-from warehouse import connections
+from warehouse import connections, settings
 from warehouse.connect import Role, connect
 from warehouse.errors import Misconfigured, TryLater, WinbackError
 
@@ -76,7 +79,8 @@ def test_a_test_is_the_contacts_message_marked_with_a_sample_code_and_harmless_l
     result = run()
     assert result.exit_code == 0, result.output
     assert "the local sandbox" in result.output
-    assert "Accepted" in result.output
+    assert "Accepted: the sandbox has it" in result.output
+    assert "spam folder" not in result.output
     assert json.loads(result.output.splitlines()[-1])["outcome"] == "accepted"
     recipient, told = shown(sandbox)
     assert recipient == TO
@@ -88,6 +92,32 @@ def test_a_test_is_the_contacts_message_marked_with_a_sample_code_and_harmless_l
     assert "https://links.example.com/test" in told
     assert "/unsubscribe/" not in told.replace("https://links.example.com/test", "")
     assert ledger() == before
+
+
+def test_the_demo_does_not_take_tests_for_messages_that_the_ledger_forgot(
+    sandbox: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "ensure", lambda: sandbox)
+    url = settings.read().database_url
+    assert url is not None
+    assert [run(to=to).exit_code for to in (TO, PHONE)] == [0, 0]
+    assert demo.unlike_the_sandbox(url) == set()
+    stranger = str(uuid.uuid4())
+    accepted = {"state": "accepted", "id": stranger}
+    monkeypatch.setattr(demo, "_query", lambda *_: [accepted])
+    assert demo.unlike_the_sandbox(url) == {stranger}
+    assert stranger in demo.told_differently({stranger})
+    assert "1 message differently" in demo.told_differently({stranger})
+    assert "4 messages differently" in demo.told_differently(set("abcd"))
+    assert "a, b, c and 1 more" in demo.told_differently(set("abcd"))
+
+
+def test_the_demo_shows_calls_that_a_shell_takes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["suppress", "7", "--by", "customer service"]
+    here, elsewhere = tmp_path / ".venv/bin/winback", Path("/opt/winback")
+    assert demo.pasteable(here, given) == ".venv/bin/winback suppress 7 --by 'customer service'"
+    assert demo.pasteable(elsewhere, given) == "/opt/winback suppress 7 --by 'customer service'"
 
 
 def test_a_test_text_begins_with_the_mark_and_goes_to_the_number_given(sandbox: Handle) -> None:

@@ -8,7 +8,8 @@ const EVENTS = {
   unsubscribe: ["Unsubscribed", "bad"], spamreport: ["Reported as spam", "bad"], stop: ["Answered STOP", "bad"],
 };
 const TELLING = ["spamreport", "stop", "unsubscribe", "bounce", "blocked", "dropped", "failed", "undelivered", "click", "open", "machine_open"];
-const state = { channel: "", day: "", came: "", q: "", offset: 0, current: 0, tab: "desktop", last: -1, clock: null, summary: null };
+const AUDIENCES = { customers: "To customers", team: "Alerts to the team", test: "Tests (winback send-test)" };
+const state = { channel: "", audience: "", day: "", came: "", q: "", offset: 0, current: 0, tab: "desktop", last: -1, clock: null, summary: null };
 const at = (id) => document.getElementById(id);
 
 /** An element: el("p.quiet", {title: "x"}, child, "text"). Text is never read as HTML. */
@@ -54,13 +55,24 @@ function toast(text) {
   toast.timer = setTimeout(() => at("toast").classList.remove("on"), 5000);
 }
 
+/** How many messages of each channel went to an audience; to any, where none is chosen. */
+function counts(summary, audience) {
+  const chosen = audience ? [summary.audiences[audience]] : Object.values(summary.audiences);
+  return Object.fromEntries(Object.keys(CHANNELS).map((name) => [name, chosen.reduce((sum, one) => sum + (one[name] || 0), 0)]));
+}
+const total = (counted) => Object.values(counted).reduce((sum, count) => sum + count, 0);
+
 function tools(summary) {
-  const total = Object.values(summary.channels).reduce((sum, count) => sum + count, 0);
-  const buttons = [["", "All", total], ...Object.keys(CHANNELS).map((name) => [name, CHANNELS[name], summary.channels[name]])];
+  const counted = counts(summary, state.audience);
+  const buttons = [["", "All", total(counted)], ...Object.keys(CHANNELS).map((name) => [name, CHANNELS[name], counted[name]])];
   at("channels").replaceChildren(...buttons.map(([name, label, count]) =>
     el("button", { type: "button", "aria-pressed": String(state.channel === name), onclick: () => filter({ channel: name }) }, label, el("b", {}, number(count)))));
   at("day").replaceChildren(el("option", { value: "" }, "Every day"), ...summary.days.map((one) => el("option", { value: one.day }, day(one.day))));
   at("day").value = state.day;
+  const present = Object.keys(AUDIENCES).filter((name) => total(counts(summary, name)));
+  at("audience").hidden = present.length < 2 && !state.audience;
+  at("audience").replaceChildren(el("option", { value: "" }, "To everybody"), ...Object.keys(AUDIENCES).map((name) => el("option", { value: name }, `${AUDIENCES[name]} (${number(total(counts(summary, name)))})`)));
+  at("audience").value = state.audience;
   at("clock").hidden = !summary.clock;
   if (summary.clock) at("clock").replaceChildren(el("span.wide", {}, "Simulated time "), el("b", {}, day(summary.clock) + ", " + hour(summary.clock)), " in " + place(summary.zone));
 }
@@ -70,7 +82,7 @@ function filter(change) {
   list();
 }
 async function list(append) {
-  const query = new URLSearchParams({ channel: state.channel, day: state.day, came: state.came, q: state.q, offset: state.offset });
+  const query = new URLSearchParams({ channel: state.channel, audience: state.audience, day: state.day, came: state.came, q: state.q, offset: state.offset });
   const asked = String(query);
   list.asked = asked;
   const found = await get("/inbox/messages?" + asked);
@@ -99,7 +111,8 @@ function row(message) {
   return el("button.row", { type: "button", "data-seq": message.seq, "aria-current": String(message.seq === state.current), onclick: () => { location.hash = message.seq; } },
     el("span.badge." + message.channel, { title: CHANNELS[message.channel] }, glyph(message.channel)),
     el("span.who", {}, person(message.to, message.channel)), el("time", {}, hour(message.at)),
-    el("span.title", {}, message.title), el("span.preview", {}, message.preview || " "), mark(message.came));
+    el("span.title", {}, message.title), el("span.preview", {}, message.preview || " "),
+    message.audience === "customers" ? mark(message.came) : el("span.mark", {}, message.audience === "team" ? "To the team" : "Test"));
 }
 
 async function read(seq) {
@@ -227,12 +240,14 @@ function overview(summary) {
       bars.map(([label, key]) => el("div.bar", { style: `--share:${100 * (came[key] || 0) / count}%;--tone:var(--${key === "failed" || key === "left" ? "bad" : name})` },
         el("span", {}, label), el("span", {}, `${number(came[key])} · ${(100 * (came[key] || 0) / count).toFixed(1)} %`), el("i"))));
   });
+  const others = [["team", "alert to the team", "alerts to the team"], ["test", "test", "tests"]].map(([name, one, many]) => [total(counts(summary, name)), one, many]).filter(([count]) => count);
   const sum = (one) => Object.keys(CHANNELS).reduce((total, name) => total + (one[name] || 0), 0);
-  const most = Math.max(...summary.days.map(sum));
-  const days = summary.days.map((one) => el("button", { type: "button", onclick: () => filter({ day: one.day }) }, day(one.day),
+  const written = summary.days.filter(sum), most = Math.max(...written.map(sum));
+  const days = written.map((one) => el("button", { type: "button", onclick: () => filter({ day: one.day }) }, day(one.day),
     el("span.stack", {}, Object.keys(CHANNELS).filter((name) => one[name]).map((name) => el("i", { title: `${one[name]} ${PLURALS[name]}`, style: `width:${100 * one[name] / most}%;background:var(--${name})` }))),
     el("span.sum", {}, number(sum(one)))));
-  at("reading").replaceChildren(el("div.sheet", {}, el("h2.subject", {}, "What was sent, and what came back"), el("div.cards", {}, cards), el("h3", {}, "Day by day"),
+  at("reading").replaceChildren(el("div.sheet", {}, el("h2.subject", {}, "What was sent to customers, and what came back"), el("div.cards", {}, cards),
+    others.length ? el("p.quiet", {}, "Not counted here: " + others.map(([count, one, many]) => number(count) + " " + (count === 1 ? one : many)).join(", ") + ".") : null, el("h3", {}, "Day by day"),
     el("div.days", {}, el("div.legend", {}, Object.keys(CHANNELS).map((name) => el("span", {}, el("i", { style: `background:var(--${name})` }), PLURALS[name]))), days)));
 }
 
@@ -254,6 +269,7 @@ function route() {
 let typing;
 at("q").addEventListener("input", (event) => { clearTimeout(typing); typing = setTimeout(() => filter({ q: event.target.value }), 200); });
 at("day").addEventListener("change", (event) => filter({ day: event.target.value }));
+at("audience").addEventListener("change", (event) => filter({ audience: event.target.value }));
 at("came").addEventListener("change", (event) => filter({ came: event.target.value }));
 window.addEventListener("hashchange", route);
 document.addEventListener("keydown", (event) => {
