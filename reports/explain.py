@@ -12,9 +12,12 @@ import psycopg
 from reports import people, read, story, words
 from reports.read import Row, queries
 from reports.render import plural
+from senders.contract import EMAIL, SMS, WEBPUSH
 from warehouse.clock import local_time, shown
 from warehouse.errors import WinbackError
 
+WISHES = ("unsubscribed", "complained", "stopped", "operator")
+"""Reasons of the stop list that are about the person, whatever address they have."""
 HINDSIGHT = 6
 """How many earlier things the story begins with."""
 UNLISTED: Row = {
@@ -87,6 +90,7 @@ def explain(contact_id: str, as_of: date | None = None, campaign: str | None = N
             )
         run = _run_of(connection, day)
         timezone = _zone(run)
+        _check_begun(connection, day, timezone)
         if campaign and run:
             _check_campaign(connection, campaign, run)
         known = people.find(contact_id)
@@ -99,7 +103,10 @@ def explain(contact_id: str, as_of: date | None = None, campaign: str | None = N
         notes = (
             []
             if decisions
-            else [*_why_nothing(connection, contact_id, day, run, days), *_decided_before(timeline, day)]
+            else [
+                *_why_nothing(connection, contact_id, day, run, days, known=known, person=None if unlisted else person),
+                *_decided_before(timeline, day),
+            ]
         )
         start = min((row["happened_at"] for row in decisions), default=local_time(day, time(), timezone))
         clock = ask.clock(connection)["reporting_at"]
@@ -153,6 +160,16 @@ def _check_campaign(connection: psycopg.Connection[Any], campaign: str, run: Row
         raise WinbackError(f"There is no campaign {campaign!r}. The run of that day knew: {', '.join(known)}.")
 
 
+def _check_begun(connection: psycopg.Connection[Any], day: date, timezone: str) -> None:
+    row = connection.execute("select clock_timestamp() as now").fetchone()
+    start = local_time(day, time(), timezone)
+    if row is not None and row["now"] < start:
+        raise WinbackError(
+            f"{day} lies in the future: it begins at {shown(start, timezone)} and it is {shown(row['now'], timezone)}. "
+            "Nothing was decided about anybody yet; ask for a day that has begun."
+        )
+
+
 def _run_of(connection: psycopg.Connection[Any], day: date) -> Row | None:
     """The run that decided the day; where none did, the newest, whose campaigns and zone are the best guess."""
     those = read.runs(connection, day, day) or read.runs(connection)
@@ -161,8 +178,16 @@ def _run_of(connection: psycopg.Connection[Any], day: date) -> Row | None:
 
 
 def _why_nothing(
-    connection: psycopg.Connection[Any], contact_id: str, day: date, run: Row | None, days: Sequence[Row]
+    connection: psycopg.Connection[Any],
+    contact_id: str,
+    day: date,
+    run: Row | None,
+    days: Sequence[Row],
+    *,
+    known: people.Known,
+    person: Row | None,
 ) -> list[str]:
+    """Why a day has no decision about a contact; `person` is None for whoever is not in `raw.contacts`."""
     notes = [_why_no_decision(day, run, days)]
     timezone = _zone(run)
     last = queries().last_purchase(
@@ -179,7 +204,7 @@ def _why_nothing(
     notes.append(f"Their last purchase before that day was on {on}, {ago} {plural(ago, 'day', 'days')} ago.")
     bundle = run["bundle_hash"] if run else None
     due = list(queries().due_dates(connection, bundle_hash=bundle, purchased_on=on, as_of=day))
-    notes.extend(_due(row) for row in due if not row["is_past"] and row["is_enabled"])
+    notes.extend(_due(row, known, person) for row in due if not row["is_past"] and row["is_enabled"])
     if due and all(row["is_past"] for row in due):
         last_step = f"The last step ({due[-1]['step']}) was due on {due[-1]['due_on']!s}"
         notes.append(f"{last_step}: none is left until they buy again.")
@@ -209,8 +234,31 @@ def _zone(run: Row | None) -> str:
     return str(run["timezone"]) if run else "UTC"
 
 
-def _due(row: Row) -> str:
-    return f"{row['step']} ({words.step(row)}) falls due on {row['due_on']!s}, unless they buy before."
+def _due(row: Row, known: people.Known, person: Row | None) -> str:
+    """When a step falls due; `person` is None for whoever is not in `raw.contacts`."""
+    step = f"{row['step']} ({words.step(row)})"
+    if why := _would_be_left_out(row, known, person):
+        return f"{step} would fall due on {row['due_on']!s}, and they would be left out: {why}."
+    return f"{step} falls due on {row['due_on']!s}, unless they buy before."
+
+
+def _would_be_left_out(step: Row, known: people.Known, person: Row | None) -> str | None:
+    """What is known today to stand in a step's way; None: nothing, or one of its channels is free.
+
+    Of the stop list a person's own wishes count: a dead address may have been replaced since.
+    """
+    if person is None:
+        return "not in raw.contacts"
+    has = {EMAIL: person["has_email"], SMS: person["has_phone"], WEBPUSH: person["has_push_subscription"]}
+    reachable = {channel for channel in step["channels"] if has.get(channel)}
+    stopped = {
+        row["channel"]
+        for row in known.stops
+        if row["reason"] in WISHES
+        and row["lifted_at"] is None
+        and (row["until"] is None or row["until"].date() > step["due_on"])
+    }
+    return "on the stop list" if reachable and reachable <= stopped else None
 
 
 @dataclass(frozen=True)

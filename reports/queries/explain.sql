@@ -54,7 +54,7 @@ limit 1;
 -- name: due_dates(bundle_hash, purchased_on, as_of)
 -- When each step that counts from the last purchase falls due, as long as nothing is bought before.
 select
-    campaign, title, step, trigger, clock_kind, after_days, after_step, event, wait_days, is_enabled,
+    campaign, title, step, trigger, clock_kind, after_days, after_step, event, wait_days, is_enabled, channels,
     :purchased_on::date + after_days as due_on,
     :purchased_on::date + after_days < :as_of::date as is_past
 from reports.rpt_steps

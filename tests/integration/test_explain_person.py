@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, date, datetime
 
 import psycopg
 import pytest
@@ -52,6 +53,45 @@ def test_a_stop_of_somebody_who_was_never_written_to_is_told_with_channel_reason
     ]
     screen = CliRunner().invoke(register(), ["explain", "ann"]).stdout
     assert "On the stop list: e-mail, stopped by hand (customer service), since 2017-10-01 12:00 EDT" in screen
+
+
+def test_who_is_on_the_stop_list_is_not_told_to_be_due(reports: psycopg.Connection) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann")
+    it.run(on(2))
+    it.order("o1", "ann", datetime(2017, 9, 20, 12, tzinfo=UTC))
+    note = "day30 (30 days after the last purchase) would fall due on 2017-10-20, and they would be left out: "
+    free = "day30 (30 days after the last purchase) falls due on 2017-10-20, unless they buy before."
+    assert free in explain("ann", on(2)).notes
+    reports.execute(
+        "insert into outbox.suppression (channel, address_hash, reason, source, suppressed_at)"
+        " select 'email', outbox.address_hash('email', email), 'operator', 'customer service', %s from raw.contacts",
+        [at(1, 12)],
+    )
+    assert f"{note}on the stop list." in explain("ann", on(2)).notes
+    reports.execute("update outbox.suppression set lifted_at = %s", [at(2, 8)])
+    assert free in explain("ann", on(2)).notes
+
+
+def test_who_is_not_in_the_contacts_is_not_told_to_be_due(reports: psycopg.Connection) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.run(on(2))
+    it.order("o1", "ghost", datetime(2017, 9, 20, 12, tzinfo=UTC))
+    assert (
+        "day30 (30 days after the last purchase) would fall due on 2017-10-20, and they would be left out: not in "
+        "raw.contacts." in explain("ghost", on(2)).notes
+    )
+
+
+def test_a_day_that_has_not_begun_is_refused(reports: psycopg.Connection) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann")
+    it.run(on(2))
+    with pytest.raises(WinbackError, match="2999-01-01 lies in the future: it begins at 2999-01-01 00:00 EST"):
+        explain("ann", date(2999, 1, 1))
 
 
 def test_a_stop_that_came_under_another_contact_of_the_person_names_that_contact(reports: psycopg.Connection) -> None:
