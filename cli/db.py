@@ -10,7 +10,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import typer
 
 from cli import context
-from warehouse.connect import Role
+from warehouse.connect import Role, connect
+
+OWNER = "owner"
+"""The login itself, as which data are loaded."""
 
 
 def register(app: typer.Typer) -> None:
@@ -26,10 +29,13 @@ def register(app: typer.Typer) -> None:
 
     @group.command()
     def stop() -> None:
-        """Stop the embedded PostgreSQL. Its data stays under .local/postgres."""
+        """Stop the embedded PostgreSQL. Its data stays under .local/postgres; `winback sandbox stop` ends the rest."""
         from local import postgres
+        from local.sandbox import server
 
         typer.echo("The embedded server is stopped." if postgres.stop() else "The embedded server was not running.")
+        if any(it.is_running() for it in server.instances()):
+            typer.echo("The sandbox and its webhook service still run: `winback sandbox stop` stops them.")
 
     @group.command()
     def url() -> None:
@@ -40,7 +46,10 @@ def register(app: typer.Typer) -> None:
     def psql(
         arguments: typer.Context,
         role: Annotated[
-            str, typer.Option(help="What the session may do; winback_analyst reads everything but addresses.")
+            str,
+            typer.Option(
+                help="What the session may do: winback_analyst reads all but addresses, owner is the login itself."
+            ),
         ] = Role.ANALYST,
     ) -> None:
         """Open psql on the warehouse, or pass it arguments: winback db psql -c 'select ...'.
@@ -49,15 +58,16 @@ def register(app: typer.Typer) -> None:
         """
         from local import postgres
 
-        if role not in (known := [each.value for each in Role if each.value]):
+        if role not in (known := [*(each.value for each in Role if each.value), OWNER]):
             raise typer.BadParameter(f"{role!r} is no role; there are {', '.join(known)}", param_hint="--role")
         url = context.use_warehouse()
+        connect(Role.OWNER if role == OWNER else Role(role)).close()  # what stands in the way is told in our words
         program = str(postgres.binaries() / "psql")
         parts = urlsplit(url)
         login, at, server = parts.netloc.rpartition("@")
         if parts.password is not None:  # in the environment: every user of the machine can read arguments
             os.environ["PGPASSWORD"] = unquote(parts.password)
-        os.environ["PGOPTIONS"] = f"-c role={role} -c timezone=UTC"
+        os.environ["PGOPTIONS"] = f"-c timezone=UTC{'' if role == OWNER else f' -c role={role}'}"
         target = urlunsplit(parts._replace(netloc=f"{login.partition(':')[0]}{at}{server}"))
         sys.stdout.flush()
         os.execv(program, [program, "--dbname", target, *arguments.args])  # noqa: S606 - it becomes psql
