@@ -25,8 +25,8 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
-	@echo "Installing Winback and what it stands on (about 1 GB; one to four minutes, once)"
-	@$(PIP) install -r requirements.txt
+	@echo "Installing Winback and what it stands on (about 1 GB; one to four minutes, once; pip says nothing meanwhile)"
+	@$(PIP) install --quiet --progress-bar off -r requirements.txt
 	@$(PIP) install --quiet --no-deps --editable .
 	@touch $@
 

@@ -176,7 +176,11 @@ class _Parser(HTMLParser):
                 self.note(f"<{name}>", f"is not closed before </{tag}> on line {self.line}.", line)
             self.open.pop()
         else:
-            self.note(f"</{tag}>", "closes a tag that is not open here.")
+            meant = did_you_mean(tag, [self.inside]) if self.open and tag not in mjml.ATTRIBUTES else ""
+            misspelt = meant.endswith("?")
+            self.note(f"</{tag}>", f"closes a tag that is not open here.{meant if misspelt else ''}")
+            if misspelt:  # closed after all, or all that follows would seem to stand inside it
+                self.open.pop()
 
     def handle_data(self, data: str) -> None:
         if data.strip() and self.inside in mjml.CHILDREN and (self.open or self.parent):

@@ -311,7 +311,8 @@ def check_across(drafts: Sequence[Draft], problems: Problems) -> None:
                 draft.source.add(
                     problems,
                     ("campaign",),
-                    f"{draft.head.campaign!r} is already the campaign of {_where(other, 'campaign')}.",
+                    f"{draft.head.campaign!r} is the campaign of two files, this one and "
+                    f"{_where(other, 'campaign')}: whichever is the copy needs a name of its own.",
                 )
             _check_one_run(next(iter(names.values())), draft, problems)
         for name, promotion in draft.promotions.items():

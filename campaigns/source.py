@@ -65,7 +65,7 @@ def read(file: Path, problems: Problems) -> Source | None:
         line = mark.line if mark else -1
         near = " ".join(text.splitlines()[max(line - 1, 0) : line + 1]) if mark else ""
         hint = ' A value that begins with {{ needs quotes: "{{ name }}".' if re.search(r":\s*\{\{", near) else ""
-        problems.add(file, line + 1, "", f"is not valid YAML: {what}.{hint}")
+        problems.add(file, line + 1, "", f"is not valid YAML, here or on the line before: {what}.{hint}")
         return None
     if not isinstance(data, dict):
         problems.add(file, 0, "", "expected a list of keys such as `campaign: winback`, found something else.")

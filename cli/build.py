@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as wall_time
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from cli import days
 from warehouse.clock import LIVE, SIMULATED, shown
 from warehouse.errors import WinbackError
 
@@ -27,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def build(
-        as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The day, 2017-10-01.")],
+        as_of: Annotated[datetime, typer.Option(parser=days.day, metavar="YYYY-MM-DD", help="The day, 2017-10-01.")],
         clock: Annotated[
             str | None,
             typer.Option(help="The simulated time of the run (ISO 8601, with zone); default: its build hour."),
@@ -91,8 +93,12 @@ def register(app: typer.Typer) -> None:
                     _tell_of_failure(desk, notifier, day, now, error)
                 raise
         with ledger() as desk:
-            told = _tell_of_pools(desk, notifier, run_id, now)
-        context.result({"run_id": run_id, "as_of": day, "mode": plan.mode, "clock": now, "notices": told})
+            titles: list[str] = []
+            told = _tell_of_pools(desk, notifier, run_id, now, titles.append)
+        context.next_step(f"winback gate --run {run_id}")
+        context.result(
+            {"run_id": run_id, "as_of": day, "mode": plan.mode, "clock": now, "notices": told, "alerts": titles}
+        )
 
 
 def check_mode(desk: psycopg.Connection, mode: str) -> None:
@@ -170,9 +176,11 @@ def _tell_of_failure(
     notices.send(desk, notifier, at=at)
 
 
-def _tell_of_pools(desk: psycopg.Connection, notifier: Notifier, run_id: uuid.UUID, at: datetime) -> Counter[str]:
+def _tell_of_pools(
+    desk: psycopg.Connection, notifier: Notifier, run_id: uuid.UUID, at: datetime, told: Callable[[str], None]
+) -> Counter[str]:
     """Raises what the models ask for and sends it at once, before any gate can stop the run."""
     from outbox import notices
 
     notices.post_requested(desk, run_id, at=at)
-    return notices.send(desk, notifier, at=at)
+    return notices.send(desk, notifier, at=at, told=told)

@@ -87,6 +87,12 @@ def holder() -> str:
     return f"shell {socket.gethostname()}:{os.getppid()}"
 
 
+def next_step(call: str) -> None:
+    """Tells who typed a verb into a shell the next one of the day; a task of Airflow knows it."""
+    if not is_task():
+        sys.stdout.write(f"next: {call}\n")
+
+
 def result(values: Mapping[str, Any]) -> None:
     """Ends a verb's output with its one line of JSON: ids and counts, never people. A task takes it as XCom."""
     sys.stdout.flush()

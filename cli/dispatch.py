@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import days
 from warehouse.errors import Misconfigured, TryLater, WinbackError
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def register(app: typer.Typer) -> None:
             uuid.UUID | None, typer.Option(help="The run whose day is stepped through, when simulated.")
         ] = None,
         as_of: Annotated[
-            datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The same by its day: the newest run of it.")
+            datetime | None,
+            typer.Option(parser=days.day, metavar="YYYY-MM-DD", help="The same by its day: the newest run of it."),
         ] = None,
         shard: Annotated[str, typer.Option(help="Which part of the contacts, 1/4: one of four processes.")] = "1/1",
         clock: Annotated[str | None, typer.Option(help="Where a simulated day begins (ISO 8601, with zone).")] = None,
@@ -79,7 +81,8 @@ def register(app: typer.Typer) -> None:
 
                 start, at = aware(clock) if clock else day.clock, next_send_hour(desk, day)
                 done = dispatcher.simulated(start, at, tell=context.tell_sandbox)
-            told = _send_notices(desk, at)
+            titles: list[str] = []
+            told = _send_notices(desk, at, titles.append)
             states = (
                 {row["state"]: row["messages"] for row in queries.states_of_run(desk, run_id=day.run_id)} if day else {}
             )
@@ -87,7 +90,8 @@ def register(app: typer.Typer) -> None:
             typer.echo(words.sent(done.sent_now, done.totals))
             for waiting in (*done.put_off.values(), *done.waiting.values()):
                 typer.echo(str(waiting))
-        context.result({**_summary(done), "run_id": day.run_id if day else None, "messages": states, "notices": told})
+        ids = {"run_id": day.run_id if day else None, "messages": states, "notices": told, "alerts": titles}
+        context.result({**_summary(done), **ids})
         if dispatcher.shared.stopping.is_set():
             raise typer.Exit(STOPPED)
         complain(done)
@@ -186,11 +190,11 @@ def _run(desk: psycopg.Connection, run: uuid.UUID | None, as_of: datetime | None
     return found
 
 
-def _send_notices(desk: psycopg.Connection, at: datetime) -> Mapping[str, int]:
+def _send_notices(desk: psycopg.Connection, at: datetime, told: Callable[[str], None]) -> Mapping[str, int]:
     from outbox import notices
     from senders import registry
 
-    return notices.send(desk, registry.notifier(), at=at) if notices.waiting(desk) else {}
+    return notices.send(desk, registry.notifier(), at=at, told=told) if notices.waiting(desk) else {}
 
 
 def _summary(done: Dispatched | None) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def _missing(subject: str, conn_id: str, *, used: bool) -> Line:
 
 
 def public_address() -> Iterator[Line]:
-    """Whether the webhook service answers under the address that links carry. Raises `Misconfigured` without one."""
+    """Whether the webhook service answers under the address that links carry."""
     import httpx
 
     subject = "public address"
@@ -101,7 +101,15 @@ def public_address() -> Iterator[Line]:
             "WINBACK_TOKEN_KEY is not set: links are signed with a key that only this machine has",
             "Set the same key for the worker and the webhook service (openssl rand -base64 32), and keep it for ever.",
         )
-    url = links.public_url()
+    try:
+        url = links.public_url()
+    except Misconfigured:
+        yield failed(
+            subject,
+            f"{links.VARIABLE} is not set: nobody could unsubscribe, so nothing would be sent",
+            "Set it to the address under which `winback events serve` is reached from outside (https://...).",
+        )
+        return
     if not url.startswith("https://"):
         yield failed(subject, f"{links.VARIABLE} is not https", "One-click unsubscribe (RFC 8058) demands https.")
     try:

@@ -46,6 +46,7 @@ def register(app: typer.Typer) -> None:
             + "".join(f"; {campaign} is held ({reason})" for campaign, reason in done.withheld.items())
             + "."
         )
+        context.next_step(f"winback dispatch --run {run}")
         context.result(
             {
                 "run_id": run,

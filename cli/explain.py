@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import context
+from cli import context, days
 
 
 def register(app: typer.Typer) -> None:
@@ -19,14 +19,17 @@ def register(app: typer.Typer) -> None:
         as_of: Annotated[
             datetime | None,
             typer.Option(
-                help="The day, as 2017-10-02. Default: the last one with a decision about them.", formats=["%Y-%m-%d"]
+                help="The day, as 2017-10-02. Default: the last one with a decision about them.",
+                parser=days.day,
+                metavar="YYYY-MM-DD",
             ),
         ] = None,
         campaign: Annotated[str | None, typer.Option(help="Only this campaign, as winback.")] = None,
     ) -> None:
         """Tell what was decided about a person on a day, why, and what happened next.
 
-        Shows no address. Messages are counted over all days (`messages`) and of this one (`messages_of_day`).
+        Shows no address. In the line of JSON at the end `messages` counts those of all days and `messages_of_day`
+        those of this one.
         """
         from reports import terminal
         from reports.explain import explain as tell

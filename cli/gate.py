@@ -42,6 +42,7 @@ def register(app: typer.Typer) -> None:
             sys.stderr.write(_held(facts.verdict, held))
             if not go_on:
                 raise typer.Exit(1)
+        context.next_step(f"winback enqueue --run {run}")
         context.result(
             {
                 "run_id": run,

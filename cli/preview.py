@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from cli import context
+from cli import context, days
 from warehouse.errors import WinbackError
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def register(app: typer.Typer) -> None:
         step: Annotated[str | None, typer.Option(help="Only this step.")] = None,
         contact: Annotated[str | None, typer.Option(help="Only this contact, by contact_id.")] = None,
         as_of: Annotated[
-            datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only what was decided for this day.")
+            datetime | None,
+            typer.Option(parser=days.day, metavar="YYYY-MM-DD", help="Only what was decided for this day."),
         ] = None,
         out: Annotated[Path | None, typer.Option(help="Where to write; .local/preview otherwise.")] = None,
         open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import days
 from warehouse import clock
 from warehouse.errors import NOT_YET, WinbackError
 
@@ -33,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def ready(
-        as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The day, 2017-10-01.")],
+        as_of: Annotated[datetime, typer.Option(parser=days.day, metavar="YYYY-MM-DD", help="The day, 2017-10-01.")],
         wait: Annotated[int, typer.Option(min=0, help="How many seconds to wait for the loads.")] = 0,
     ) -> None:
         """Check that a day can be run: campaign files, tables and columns, loads complete up to its start.

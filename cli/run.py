@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from cli import days
 from warehouse.errors import WinbackError
 
 if TYPE_CHECKING:
     from cli.run_view import View
-
-DAY = ["%Y-%m-%d"]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,8 +25,12 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def run(
-        as_of: Annotated[datetime, typer.Option(formats=DAY, help="The day to run, 2017-10-01.")],
-        to: Annotated[datetime | None, typer.Option(formats=DAY, help="The last day of several.")] = None,
+        as_of: Annotated[
+            datetime, typer.Option(parser=days.day, metavar="YYYY-MM-DD", help="The day to run, 2017-10-01.")
+        ],
+        to: Annotated[
+            datetime | None, typer.Option(parser=days.day, metavar="YYYY-MM-DD", help="The last day of several.")
+        ] = None,
         approve: Annotated[bool, typer.Option(help="Say yes beforehand where a live run would ask a person.")] = False,
         keep_going: Annotated[bool, typer.Option(help="Go on with the next day after one that failed.")] = False,
     ) -> None:

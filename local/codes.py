@@ -76,12 +76,13 @@ def read_csv(path: Path) -> list[str]:
     mistakes: list[str] = []
     for number, row in rows:
         code = row[column].strip() if column < len(row) else ""
+        again = f"already on line {first_line[code]}" if code and code in first_line else ""
         if not _SHAPE.fullmatch(code):
-            mistakes.append(f"{path}, line {number}: {code!r} is not a code (4 to 40 letters, digits, - and _)")
-        elif code in first_line:
-            mistakes.append(f"{path}, line {number}: the code {code!r} is already on line {first_line[code]}")
-        else:
-            first_line[code] = number
+            what = f"{code!r} is not a code (4 to 40 letters, digits, - and _)"
+            mistakes.append(f"{path}, line {number}: {what}{f', and {again}' if again else ''}")
+        elif again:
+            mistakes.append(f"{path}, line {number}: the code {code!r} is {again}")
+        first_line.setdefault(code, number)
     if mistakes:
         raise WinbackError(_told(mistakes))
     return list(first_line)

@@ -9,6 +9,7 @@ import os
 import socket
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Protocol
@@ -72,8 +73,15 @@ def waiting(connection: psycopg.Connection) -> int:
     return count
 
 
-def send(connection: psycopg.Connection, notifier: Notifier, *, at: datetime) -> Counter[str]:
-    """Sends every notice that waits, one by one. Returns the state each came to -> notices.
+def send(
+    connection: psycopg.Connection,
+    notifier: Notifier,
+    *,
+    at: datetime,
+    told: Callable[[str], None] = lambda title: None,
+) -> Counter[str]:
+    """Sends every notice that waits, one by one. Returns the state each came to -> notices; `told` hears the titles of
+    those that were accepted.
 
     Raises `Misconfigured` when the way out refuses us; what it did not take waits for the next time.
     """
@@ -97,6 +105,8 @@ def send(connection: psycopg.Connection, notifier: Notifier, *, at: datetime) ->
                 at=at,
             )
         states[done["state"] if done else "ignored"] += 1
+        if outcome.kind is OutcomeKind.ACCEPTED:
+            told(row["title"])
     if refused is not None:
         raise refused
     return states

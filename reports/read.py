@@ -58,7 +58,7 @@ def require_reports(connection: psycopg.Connection[Any]) -> None:
     told = f" The newest run, of {newest['as_of']}, is {newest['state']}: {newest['detail']}." if newest else ""
     raise NothingToReportError(
         "This warehouse has no schema `reports` yet: dbt makes it in the first `winback build --as-of D`."
-        f"{told} No page was written, nothing was changed."
+        f"{told} There is nothing to tell yet; nothing was changed."
     )
 
 

@@ -16,6 +16,8 @@ from reports.publish import Published
 from reports.read import Page
 from warehouse import clock
 
+BACK = " (bought within 30 days; not yet compared with those held out)"
+
 
 def show(done: Published) -> None:
     """Prints the headline, the reasons and where the pages are."""
@@ -47,7 +49,10 @@ def _rows(page: Page) -> Iterator[tuple[str, str]]:
     """The figures and what each of them counts."""
     head, back = page.headline, page.back["people_came_back"]
     yield render.number(head["people_reached"]), f"{render.plural(head['people_reached'], 'person', 'people')} reached"
-    yield render.number(back), f"{render.plural(back, 'person', 'people')} came back (bought within 30 days)"
+    yield (
+        render.number(back),
+        f"{render.plural(back, 'person', 'people')} came back{BACK}",
+    )
     for row in page.revenue:
         orders = f"{render.number(row['orders'])} {render.plural(row['orders'], 'order', 'orders')} of theirs"
         yield f"{render.amount(row['revenue'])} {row['currency']}", f"revenue of {orders}, refunds deducted"

@@ -46,7 +46,7 @@ with known as (
 select rank, kind, value, count(*) as lines, (array_agg(line order by line))[1:(:told)::integer] as first_lines
 from problem
 group by rank, kind, value
-order by rank, min(line);
+order by min(line), rank;
 
 -- name: append_imports(steps, source)^
 -- Marks what the file says: once, however often it is read. Of several lines of one episode the earliest day counts.

@@ -229,8 +229,12 @@ def test_the_public_address_must_lead_to_our_service(
     alone: None, warehouse: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WINBACK_TOKEN_KEY", "test")
-    with pytest.raises(Misconfigured, match="WINBACK_PUBLIC_URL is not set"):
-        list(doctor_senders.public_address())
+    (unset,) = doctor_senders.public_address()
+    assert (unset.status, unset.words) == (
+        "failed",
+        "WINBACK_PUBLIC_URL is not set: nobody could unsubscribe, so nothing would be sent",
+    )
+    assert unset.advice.startswith("Set it to the address under which")
     with serving(create_app()) as client:
         base = str(client.base_url).rstrip("/")
         monkeypatch.setenv("WINBACK_PUBLIC_URL", base)

@@ -104,7 +104,9 @@ def test_the_page_of_a_run_leads_with_what_a_marketer_asks_first(pages: dict[str
     assert "People reached 4 of 8 to be written to" in text
     assert "Came back 3 bought within 30 days, 2 of them soon after a click or an open" in text
     assert "Orders and revenue 105.00 USD 20.00 EUR 4 orders, 1 with our code; 1 refund deducted" in text
-    assert "Codes left 2 and 0 2 of winback_discount10, until 2 October 2017 0 of winback_discount20: empty" in text
+    assert (
+        "Codes left 2 and 0 2 of winback_discount10, enough until 2 October 2017 0 of winback_discount20: empty" in text
+    )
     assert text.index("People reached") < text.index("From everybody looked at")
 
 

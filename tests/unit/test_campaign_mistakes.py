@@ -165,4 +165,4 @@ def test_a_promotion_of_two_files_has_one_offer(folder: Folder) -> None:
 def test_two_files_cannot_be_the_same_campaign(folder: Folder) -> None:
     other = folder.add_reactivation()
     folder.change(other, "campaign: reactivation", "campaign: winback")
-    assert "'winback' is already the campaign of" in folder.refusal()
+    assert "'winback' is the campaign of two files, this one and" in folder.refusal()

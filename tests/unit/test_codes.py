@@ -38,6 +38,7 @@ def test_a_file_without_a_header_is_read_from_its_first_line(tmp_path: Path) -> 
     ("text", "said"),
     [
         ("code\nAAAA-1\n\nAAAA-2\nAAAA-1\n", "line 5: the code 'AAAA-1' is already on line 2"),
+        ("AA-1\nno!\nno!\n", "line 3: 'no!' is not a code (4 to 40 letters, digits, - and _), and already on line 2"),
         ("AAAA-1\nfree beer!\n", "line 2: 'free beer!' is not a code"),
         ("note,code\nfirst\n", "line 2: '' is not a code"),
         ("\n\n", "holds no code"),

@@ -109,6 +109,13 @@ def test_the_braces_of_a_style_sheet_are_its_own(folder: Folder) -> None:
     folder.load()
 
 
+def test_a_misspelt_closing_tag_is_the_only_mistake_told(folder: Folder) -> None:
+    line = folder.change(folder.template(MAIL), "</mj-text>", "</mj-txt>")
+    refusal = folder.refusal()
+    assert f"line {line}, </mj-txt>: closes a tag that is not open here. Did you mean 'mj-text'?" in refusal
+    assert "have one mistake" in refusal
+
+
 def test_an_unknown_variable_is_told_with_its_line(folder: Folder) -> None:
     line = folder.change(folder.template(FOOTER), "{{ postal_address }}", "{{ postal_address }} {{ postal_adress }}")
     assert f"_shared/footer.mjml, line {line}, {{{{ postal_adress }}}}:" in folder.refusal()

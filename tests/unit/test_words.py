@@ -40,6 +40,10 @@ def test_a_dispatch_that_could_send_nothing_says_why() -> None:
             "this day was run before: what was decided, granted or sent stays, and nothing is done twice",
         ),
         ({"notices": {"accepted": 1}}, "1 alert sent to the team"),
+        (
+            {"notices": {"accepted": 1}, "alerts": ["No codes left for winback_discount10"]},
+            "1 alert sent to the team; it says: No codes left for winback_discount10",
+        ),
         ({"notices": {"planned": 2}}, "2 alerts not sent yet"),
         ({"request_count": 59, "held": [], "rules": 20}, "59 messages to check"),
         ({"request_count": 1, "held": ["winback"]}, "1 message to check; held back by the gate: winback"),
