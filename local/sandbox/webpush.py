@@ -25,7 +25,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from itsdangerous import URLSafeSerializer
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -254,6 +253,6 @@ def _message_id(notification: dict[str, Any], topic: str | None) -> str | None:
     return None
 
 
-def _unsigned(token: str) -> object:
+def _unsigned(token: str) -> str:
     """What a signed token says, unverified: the sandbox stands outside and has no key."""
-    return URLSafeSerializer("").loads_unsafe(token)[1]
+    return token.rpartition(".")[0]
