@@ -133,7 +133,7 @@ def encrypt(messages: str) -> Work:
 
     def work() -> int:
         for _ in range(int(messages)):
-            assert WebPusher(browser).encode(NOTIFICATION)
+            assert WebPusher(browser).encode(NOTIFICATION.encode())
         return int(messages)
 
     return work

@@ -2,14 +2,18 @@
 
 -- name: due_groups(clock, mode, shard, shards)
 -- What is due, by what can be sent together: one channel, one definition, one template.
-select m.campaign, m.channels[m.channel_no] as channel, m.definition_hash, m.template_hash, count(*) as due
-from outbox.message m
-join outbox.run r using (run_id)
-join outbox.definition d on d.hash = m.definition_hash
-where m.state = 'planned' and m.not_before <= :clock and r.mode = :mode
-    and outbox.shard_of(m.contact_id, :shards) = :shard
-group by m.campaign, m.channels[m.channel_no], m.definition_hash, m.template_hash, d.body
-order by (d.body ->> 'priority')::integer nulls last, m.campaign, min(m.not_before), channel, m.template_hash;
+select due.campaign, due.channel, due.definition_hash, due.template_hash, due.due
+from (
+    select m.campaign, m.channels[m.channel_no] as channel, m.definition_hash, m.template_hash, count(*) as due,
+        min(m.not_before) as since
+    from outbox.message m
+    where m.state = 'planned' and m.not_before <= :clock
+        and exists (select from outbox.run r where r.run_id = m.run_id and r.mode = :mode)
+        and outbox.shard_of(m.contact_id, :shards) = :shard
+    group by m.campaign, m.channels[m.channel_no], m.definition_hash, m.template_hash
+) as due
+join outbox.definition d on d.hash = due.definition_hash
+order by (d.body ->> 'priority')::integer nulls last, due.campaign, due.since, due.channel, due.template_hash;
 
 -- name: next_due(clock, until, mode, shard, shards)$
 -- The next instant at which something becomes due: a simulated clock steps there.

@@ -125,6 +125,17 @@ def test_only_one_attempt_of_a_message_may_have_left(shop: Shop) -> None:
             shop.owner.execute(ATTEMPT_OPENED, [message_id, 2])
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["channel = 'sms'", "address_hash = 'other'", "opened_at = opened_at - interval '1 day'"],
+)
+def test_an_acceptance_does_not_change_what_was_attempted(shop: Shop, change: str) -> None:
+    message_id = shop.planned()
+    shop.owner.execute(ATTEMPT_OPENED, [message_id, 1])
+    with pytest.raises(errors.RestrictViolation, match="what was attempted never changes"):
+        shop.owner.execute(f"update outbox.attempt set outcome = 'accepted', closed_at = now(), {change}")  # noqa: S608
+
+
 @pytest.mark.parametrize("outcome", ["not_sent", "rejected"])
 def test_after_an_attempt_that_never_left_there_may_be_another(shop: Shop, outcome: str) -> None:
     message_id = shop.planned()
