@@ -1,4 +1,4 @@
--- Suppressions that a person asks for by name. Those that follow from events are folded in outcomes.sql.
+-- Suppressions that a person asks for by name. Those that follow from events are folded in preferences.sql.
 
 -- name: suppress_contact(contact_id, channels, reason, source, at)
 -- Suppresses the addresses that a contact has now, one row a channel; one that is active already stays as it is.
