@@ -10,7 +10,6 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -206,16 +205,3 @@ def in_parallel(
 
     outcomes = dict(zip([message.message_id for message in messages], pool.map(attempt, messages), strict=True))
     return settle(outcomes, failures[0] if failures else None)
-
-
-def never_left(error: Any) -> bool:
-    """Whether a `requests` error proves that no byte of the request was written: no connection, or no trust in it."""
-    import requests
-    from urllib3.exceptions import NewConnectionError
-
-    if isinstance(error, requests.ConnectTimeout):
-        return True
-    if not isinstance(error, requests.ConnectionError):
-        return False
-    cause = getattr(error.args[0], "reason", error.args[0]) if error.args else None
-    return isinstance(cause, NewConnectionError) or "CERTIFICATE_VERIFY_FAILED" in str(cause)

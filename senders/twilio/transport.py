@@ -10,16 +10,17 @@ import logging
 import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
-import requests
-from requests.adapters import HTTPAdapter
+import urllib3
 from twilio.base.exceptions import TwilioException
 from twilio.http import HttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
 from senders import wire
-from senders.contract import UNREACHABLE, NotSent, OutcomeUnknown, Rejected
+from senders.contract import NotSent, OutcomeUnknown, Rejected, SendError
+from senders.http import Answer, BadUrl, Http
 from senders.twilio import codes
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
@@ -33,13 +34,13 @@ CREATED, FOUND = 201, 200
 PAUSE = timedelta(seconds=30)
 """Where Twilio asks us to slow down and does not say for how long."""
 
-# At INFO the SDK prints URLs with the account, at DEBUG urllib3 does.
-for _name in ("twilio", "twilio.http_client", "urllib3"):
+# At INFO the SDK prints URLs with the account.
+for _name in ("twilio", "twilio.http_client"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class _Refused(Exception):  # noqa: N818 - an answer, not yet judged
-    def __init__(self, answer: requests.Response) -> None:
+    def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status_code)
         self.answer = answer
 
@@ -48,18 +49,17 @@ class _Http(HttpClient):  # type: ignore[misc]
     def __init__(self, base: str, connection: Connection, connections: int) -> None:
         super().__init__(logging.getLogger("twilio.http_client"), False, wire.timeout_of(connection))
         self._base = base
-        self._session = requests.Session()
-        self._session.trust_env = not connection.sandbox
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0))
+        self._http = Http("Twilio", connections=connections, timeout=self.timeout, is_direct=connection.sandbox)
 
     def request(self, method: str, url: str, **sent: Any) -> Response:
-        answer = self._session.request(
+        asked, form, headers = sent.get("params"), sent.get("data"), dict(sent.get("headers") or {})
+        if sent.get("auth"):
+            headers |= urllib3.make_headers(basic_auth=":".join(sent["auth"]))
+        answer = self._http.request(
             method,
-            url.replace(API, self._base, 1),
-            **{name: sent.get(name) for name in ("params", "data", "headers", "auth")},
-            timeout=self.timeout,
-            allow_redirects=False,
+            url.replace(API, self._base, 1) + (f"?{urlencode(asked, doseq=True)}" if asked else ""),
+            headers,
+            urlencode(form, doseq=True) if form else None,
         )
         if answer.status_code != (CREATED if method == "POST" else FOUND):
             raise _Refused(answer)
@@ -115,17 +115,16 @@ class Transport:
 def _translate(error: Exception) -> Exception:
     if isinstance(error, _Refused):
         return _refused(error.answer)
-    if isinstance(error, requests.RequestException):
-        if wire.never_left(error):
-            return NotSent(f"Twilio could not be reached ({type(error).__name__}).", code=UNREACHABLE)
-        code = "timeout" if isinstance(error, requests.Timeout) else "no_answer"
-        return OutcomeUnknown(f"No answer from Twilio that can be trusted ({type(error).__name__}).", code=code)
+    if isinstance(error, SendError | Misconfigured):
+        return error
+    if isinstance(error, BadUrl):
+        return Misconfigured("The host of Twilio's connection makes no URL. Nothing was sent.")
     if isinstance(error, TwilioException):
         return OutcomeUnknown("Twilio's SDK gave up on the answer.", code=type(error).__name__)
     return OutcomeUnknown(f"Twilio's answer could not be read ({type(error).__name__}).", code="nonsense")
 
 
-def _refused(answer: requests.Response) -> Exception:
+def _refused(answer: Answer) -> Exception:
     status = answer.status_code
     if status < 300:
         return OutcomeUnknown(f"Twilio answered {status} where it documents another.", code=f"http_{status}")

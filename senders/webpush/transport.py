@@ -6,12 +6,12 @@ import logging
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-import requests
 from pywebpush import WebPusher
 
 from senders import wire
-from senders.contract import UNREACHABLE, NotSent, OutcomeUnknown, Rejected, Subscription
-from senders.webpush.guard import Guarded, InsideTheHouse, Session, ToSandbox
+from senders.contract import NotSent, OutcomeUnknown, Rejected, SendError, Subscription
+from senders.http import Answer, BadUrl
+from senders.webpush.guard import Guarded, ToSandbox
 from senders.webpush.vapid import Tokens, private_key
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
@@ -21,7 +21,7 @@ ACCEPTED = 201
 which is never made here; anything else was said by somebody else."""
 
 # At DEBUG these print endpoints, which are personal.
-for _name in ("pywebpush", "py_vapid", "urllib3"):
+for _name in ("pywebpush", "py_vapid"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
@@ -37,57 +37,48 @@ class Transport:
     """The way to all push services (or the sandbox). Safe for many threads."""
 
     def __init__(self, connection: Connection, contact: str, connections: int) -> None:
-        self._timeout = wire.timeout_of(connection)
+        timeout = wire.timeout_of(connection)
         self._tokens = Tokens(private_key(connection), contact)
-        self._session = Session()
         sandbox = str(connection.extra.get("sandbox_host") or "")
-        if connection.sandbox:
-            if not sandbox:
-                raise Misconfigured(
-                    f'Connection {connection.conn_id!r} says "sandbox": true and has no "sandbox_host": its pushes '
-                    "would reach real browsers. Nothing was claimed or sent."
-                )
-            wire.refuse_own_host(connection, sandbox.partition(":")[0])
-            self._session.trust_env = False
-            self._session.mount("https://", ToSandbox(sandbox, pool_connections=1, pool_maxsize=connections))
-        else:
-            self._session.mount("https://", Guarded(pool_connections=32, pool_maxsize=connections))
-        self._session.adapters.pop("http://")
+        if not connection.sandbox:
+            self._session: Guarded | ToSandbox = Guarded(connections, timeout)
+            return
+        if not sandbox:
+            raise Misconfigured(
+                f'Connection {connection.conn_id!r} says "sandbox": true and has no "sandbox_host": its pushes '
+                "would reach real browsers. Nothing was claimed or sent."
+            )
+        wire.refuse_own_host(connection, sandbox.partition(":")[0])
+        self._session = ToSandbox(sandbox, connections, timeout)
 
     def post(self, subscription: Subscription, data: str, headers: dict[str, str], ttl: int) -> str | None:
         """Hands one notification to one endpoint; returns the push service's `Location`.
 
-        Raises `Gone`, `NotOurKey`, `Rejected`, `NotSent`, `OutcomeUnknown`.
+        Raises `Gone`, `NotOurKey`, `Rejected`, `NotSent`, `OutcomeUnknown`, and `Misconfigured` for a proxy of no use.
         """
         parts = urlsplit(subscription.endpoint)
         keys = {"p256dh": subscription.p256dh, "auth": subscription.auth}
         try:
             authorized = {**headers, "Authorization": self._tokens.authorization(f"{parts.scheme}://{parts.netloc}")}
             pusher = WebPusher({"endpoint": subscription.endpoint, "keys": keys}, requests_session=self._session)
-            answer = pusher.send(data, authorized, ttl=ttl, timeout=self._timeout)
+            answer: Answer = pusher.send(data, authorized, ttl=ttl)
         except Exception as error:  # noqa: BLE001 - every failure of the library is given its meaning here
             raise _translate(error) from None
         if answer.status_code != ACCEPTED:
             raise _refused(answer)
-        place: str | None = answer.headers.get("Location")
-        return place
+        return answer.headers.get("Location")
 
 
 def _translate(error: Exception) -> Exception:
-    if isinstance(error, requests.RequestException):
-        if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL):
-            return Rejected("The endpoint is not an https URL.", code="bad_endpoint")
-        if InsideTheHouse.__name__ in repr(error):
-            return Rejected("The endpoint leads inside the house; no request was made.", code="bad_endpoint")
-        if wire.never_left(error):
-            return NotSent(f"The push service could not be reached ({type(error).__name__}).", code=UNREACHABLE)
-        code = "timeout" if isinstance(error, requests.Timeout) else "no_answer"
-        return OutcomeUnknown(f"No answer from the push service ({type(error).__name__}).", code=code)
+    if isinstance(error, SendError | Misconfigured):
+        return error
+    if isinstance(error, BadUrl):
+        return Rejected("The endpoint is not an https URL.", code="bad_endpoint")
     # What is left happens before any request: keys that are no keys, an endpoint that is no URL.
     return Rejected(f"The subscription cannot be used ({type(error).__name__}).", code="bad_subscription")
 
 
-def _refused(answer: requests.Response) -> Exception:
+def _refused(answer: Answer) -> Exception:
     status = answer.status_code
     code = f"http_{status}"
     if status in {404, 410}:

@@ -19,10 +19,9 @@ from typing import Any
 
 import httpx
 import psycopg
-import requests
 from pywebpush import WebPushException, webpush
 
-from senders.contract import EMAIL, WEBPUSH
+from senders.contract import EMAIL, WEBPUSH, NotSent, OutcomeUnknown
 from senders.webpush.guard import ToSandbox
 from warehouse import connections
 
@@ -102,9 +101,7 @@ class Notifications(Provider):
 
     def __init__(self) -> None:
         self._at = connections.get(connections.WEBPUSH)
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.mount("https://", ToSandbox(self._at.extra["sandbox_host"]))
+        self._session = ToSandbox(self._at.extra["sandbox_host"], 1, float(self._at.extra["timeout_seconds"]))
 
     def call(self, batch: Sequence[Row]) -> str | None:
         """One notification, as the library's documentation shows it."""
@@ -119,7 +116,7 @@ class Notifications(Provider):
                 timeout=float(self._at.extra["timeout_seconds"]),
                 requests_session=self._session,
             )
-        except requests.RequestException:
+        except (NotSent, OutcomeUnknown):
             return None
         except WebPushException as error:
             return REFUSED if error.status_code in (404, 410) else None
