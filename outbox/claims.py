@@ -2,7 +2,8 @@
 
 Whatever dies after that transaction leaves open attempts, which are swept into doubt; whatever dies before it
 leaves nothing.
-The window that remains is the one between its commit and the provider's answer.
+Between its commit and the call of a provider lies a window that nobody can close; docs/OPERATIONS.md says how long it
+is ("How old is what a message goes by when it leaves?").
 """
 
 from __future__ import annotations

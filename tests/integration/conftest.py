@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 
+import httpx
 import psycopg
 import pytest
 from psycopg import sql
 
+from events.app import create_app
 from tests.conftest import _with_database
+from tests.integration.events_service import CONNECTIONS, serving
 from tests.integration.handoff_stub import Shop, install_handoff, open_shop
 
 EMPTIED = """
@@ -55,3 +59,19 @@ def shop(shop_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     opened = open_shop()
     yield opened
     opened.owner.close()
+
+
+@pytest.fixture
+def environment(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The webhook service's environment over an empty warehouse, whose URL it returns."""
+    for name, document in CONNECTIONS.items():
+        monkeypatch.setenv(name, json.dumps(document))
+    monkeypatch.setenv("WINBACK_TOKEN_KEY", "a-key-for-tests")
+    return warehouse
+
+
+@pytest.fixture
+def client(environment: str) -> Iterator[httpx.Client]:
+    """A client of the webhook service, which runs."""
+    with serving(create_app()) as found:
+        yield found

@@ -43,6 +43,16 @@ CONNECTIONS: Mapping[str, Any] = {
     },
 }
 
+DELIVERIES = "select event_key, message_id, kind from events.delivery_event order by event_key"
+CALLS = "select provider, verdict, reason, headers, body from events.webhook_call order by received_at"
+PREFERENCES = "select channel, kind, source, message_id from events.preference order by received_at, channel"
+
+# Of Twilio: where it reports, and what it says there.
+CALLBACK = f"/events/twilio?message_id={MESSAGE}"
+SID = "SM" + "a" * 32
+DELIVERED = {"MessageSid": SID, "MessageStatus": "delivered", "To": "+12025550101", "From": "+15005550006"}
+STOP = {"MessageSid": SID, "SmsStatus": "received", "Body": "STOP", "From": "+12025550101", "To": "+15005550006"}
+
 
 @contextmanager
 def serving(app: FastAPI) -> Iterator[httpx.Client]:
@@ -110,3 +120,8 @@ def rows(url: str, query: str) -> list[tuple[Any, ...]]:
     """What the owner of the database sees."""
     with psycopg.connect(url) as connection:
         return connection.execute(query).fetchall()  # type: ignore[arg-type]
+
+
+def verdicts(url: str) -> list[str]:
+    """What became of each call, in their order."""
+    return [row[1] for row in rows(url, CALLS)]

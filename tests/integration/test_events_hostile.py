@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,19 +14,10 @@ import pytest
 from events import calls, patience
 from events.app import create_app
 from events.limits import Allowance, BusyError, Room
-from tests.integration.events_service import CONNECTIONS, MESSAGE, STRANGER, item, rows, sendgrid, serving, twilio
+from tests.integration.events_service import MESSAGE, STOP, STRANGER, item, rows, sendgrid, serving, twilio
 from warehouse import tokens
 
-STOP = {"MessageSid": "SM" + "a" * 32, "SmsStatus": "received", "Body": "STOP", "From": "+12025550101"}
 KEPT = "select octet_length(body), body_sha256 from events.webhook_call order by received_at"
-
-
-@pytest.fixture
-def environment(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, document in CONNECTIONS.items():
-        monkeypatch.setenv(name, json.dumps(document))
-    monkeypatch.setenv("WINBACK_TOKEN_KEY", "a-key-for-tests")
-    return warehouse
 
 
 @contextmanager

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-
 import httpx
 import pytest
 
-from events.app import create_app
-from tests.integration.events_service import CONNECTIONS, MESSAGE, rows, serving
+from tests.integration.events_service import MESSAGE, PREFERENCES, rows
 from warehouse import tokens
-
-PREFERENCES = "select channel, kind, source, message_id from events.preference order by received_at, channel"
-
-
-@pytest.fixture
-def client(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
-    for name, document in CONNECTIONS.items():
-        monkeypatch.setenv(name, json.dumps(document))
-    monkeypatch.setenv("WINBACK_TOKEN_KEY", "a-key-for-tests")
-    with serving(create_app()) as client:
-        yield client
 
 
 def unsubscribe() -> str:

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from events.app import create_app
-from tests.integration.events_service import CONNECTIONS, MESSAGE, rows, serving
+from tests.integration.events_service import CALLS, DELIVERIES, MESSAGE, rows
 from warehouse import tokens
-
-DELIVERIES = "select event_key, message_id, kind from events.delivery_event order by event_key"
-CALLS = "select provider, verdict, reason, headers, body from events.webhook_call order by received_at"
-
-
-@pytest.fixture
-def client(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
-    for name, document in CONNECTIONS.items():
-        monkeypatch.setenv(name, json.dumps(document))
-    monkeypatch.setenv("WINBACK_TOKEN_KEY", "a-key-for-tests")
-    with serving(create_app()) as client:
-        yield client
 
 
 def test_a_service_worker_reports_a_click_once(client: httpx.Client, warehouse: str) -> None:

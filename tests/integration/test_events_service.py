@@ -12,10 +12,10 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import psycopg
@@ -25,49 +25,26 @@ from cli import doctor_warehouse
 from cli.checkup import Status
 from events.app import create_app
 from events.store import Brought, Store, array
-from senders import registry
 from senders.contract import DeliveryEvent, DeliveryKind
 from tests.integration.events_service import (
+    CALLBACK,
+    CALLS,
     CONNECTIONS,
+    DELIVERED,
+    DELIVERIES,
     MESSAGE,
-    PUBLIC,
+    STOP,
     STRANGER,
     item,
     rows,
     sendgrid,
     serving,
     twilio,
+    verdicts,
 )
-from warehouse import connections, tokens
+from warehouse import tokens
 from warehouse.connect import Role, connect
 from warehouse.errors import Misconfigured
-
-CALLBACK = f"/events/twilio?message_id={MESSAGE}"
-SID = "SM" + "a" * 32
-DELIVERED = {"MessageSid": SID, "MessageStatus": "delivered", "To": "+12025550101", "From": "+15005550006"}
-STOP = {"MessageSid": SID, "SmsStatus": "received", "Body": "STOP", "From": "+12025550101", "To": "+15005550006"}
-
-DELIVERIES = "select event_key, message_id, kind from events.delivery_event order by event_key"
-CALLS = "select provider, verdict, reason, headers, body from events.webhook_call order by received_at"
-PREFERENCES = "select channel, kind, source, message_id from events.preference order by received_at, channel"
-
-
-@pytest.fixture
-def environment(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, document in CONNECTIONS.items():
-        monkeypatch.setenv(name, json.dumps(document))
-    monkeypatch.setenv("WINBACK_TOKEN_KEY", "a-key-for-tests")
-    return warehouse
-
-
-@pytest.fixture
-def client(environment: str) -> Iterator[httpx.Client]:
-    with serving(create_app()) as client:
-        yield client
-
-
-def verdicts(url: str) -> list[str]:
-    return [row[1] for row in rows(url, CALLS)]
 
 
 def test_a_signed_batch_is_kept_raw_and_every_item_becomes_an_event(client: httpx.Client, warehouse: str) -> None:
@@ -204,73 +181,6 @@ def test_an_altered_body_or_timestamp_is_refused(client: httpx.Client, warehouse
     assert sendgrid(client, [item("open", "x")], headers={"X-Twilio-Email-Event-Webhook-Signature": "AAAA"}) == 403
     assert sendgrid(client, [item("open", "x")], headers={"X-Twilio-Email-Event-Webhook-Signature": "!"}) == 403
     assert verdicts(warehouse) == ["wrong_signature"] * 3
-
-
-def test_a_twilio_call_for_another_message_has_another_signature(client: httpx.Client, warehouse: str) -> None:
-    answer = twilio(client, CALLBACK, DELIVERED)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/xml; charset=utf-8")
-    assert "<Response></Response>" in answer.text
-    assert rows(warehouse, DELIVERIES) == [(f"twilio:{SID}:delivered", MESSAGE, "delivered")]
-    signature = answer.request.headers["X-Twilio-Signature"]
-    other = CALLBACK.replace(str(MESSAGE), str(uuid.uuid4()))
-    assert client.post(other, data=DELIVERED, headers={"X-Twilio-Signature": signature}).status_code == 403
-
-
-def test_every_status_of_a_text_is_kept_once_in_whatever_order(client: httpx.Client, warehouse: str) -> None:
-    for status in ("delivered", "queued", "sent", "delivered"):
-        assert twilio(client, CALLBACK, {**DELIVERED, "MessageStatus": status}).status_code == 200
-    assert [kind for _, _, kind in rows(warehouse, DELIVERIES)] == ["delivered", "accepted", "accepted"]
-
-
-def test_stop_is_a_preference_of_the_phone_and_the_phone_is_not_kept_with_it(
-    client: httpx.Client, warehouse: str
-) -> None:
-    assert twilio(client, "/events/twilio/inbound", STOP).status_code == 200
-    found = rows(
-        warehouse,
-        "select channel, kind, source, address_hash = outbox.address_hash('sms', '+12025550101'), message_id"
-        " from events.preference",
-    )
-    assert found == [("sms", "unsubscribed", "sms_keyword", True, None)]
-    everything = rows(warehouse, "select row_to_json(p)::text from events.preference p")
-    assert "2025550101" not in everything[0][0]
-
-
-@pytest.mark.parametrize("told", ["variable", "extra", "extra with a slash"])
-def test_behind_a_proxy_twilios_calls_are_verified_for_the_address_that_the_sender_told(
-    environment: str, monkeypatch: pytest.MonkeyPatch, told: str
-) -> None:
-    document: dict[str, Any] = CONNECTIONS["AIRFLOW_CONN_TWILIO_DEFAULT"]
-    extra = {"webhook_url": f"{PUBLIC}/events/twilio{'/' if 'slash' in told else ''}"} if "extra" in told else {}
-    monkeypatch.setenv("WINBACK_PUBLIC_URL", PUBLIC if told == "variable" else "https://links.example.com")
-    monkeypatch.setenv("AIRFLOW_CONN_TWILIO_DEFAULT", json.dumps({**document, "extra": extra}))
-    inside = {"Host": "events.internal:8180", "X-Forwarded-Proto": "http"}
-    sender = registry.build("twilio", connections.TWILIO, {"campaign": "c", "sms": {"from_number": "+15005550006"}})
-    callback = cast("Any", sender)._settings.status_callback
-    assert callback == f"{PUBLIC}/events/twilio"
-    with serving(create_app()) as client:  # the test's client speaks http to 127.0.0.1, signed for https://PUBLIC
-        assert twilio(client, CALLBACK, DELIVERED, headers=inside).status_code == 200
-        assert twilio(client, "/events/twilio/inbound", STOP, headers=inside).status_code == 200
-        assert twilio(client, CALLBACK, DELIVERED, token="other", headers=inside).status_code == 403
-    assert [row[:3] for row in rows(environment, PREFERENCES)] == [("sms", "unsubscribed", "sms_keyword")]
-
-
-def test_a_service_that_nobody_told_its_address_says_so(
-    environment: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    document: dict[str, Any] = CONNECTIONS["AIRFLOW_CONN_TWILIO_DEFAULT"]
-    monkeypatch.delenv("WINBACK_PUBLIC_URL", raising=False)
-    monkeypatch.setenv("AIRFLOW_CONN_TWILIO_DEFAULT", json.dumps({**document, "extra": {}}))
-    with serving(create_app()):
-        assert "verified for the address that this service sees" in caplog.text
-
-
-def test_help_and_chatter_are_kept_raw_and_change_nothing(client: httpx.Client, warehouse: str) -> None:
-    for number, words in enumerate(("HELP", "please stop", "")):
-        form = {**STOP, "Body": words, "MessageSid": f"SM{number:032d}"}
-        assert twilio(client, "/events/twilio/inbound", form).status_code == 200
-    assert rows(warehouse, PREFERENCES) == []
-    assert verdicts(warehouse) == ["verified"] * 3
 
 
 def test_without_a_key_calls_are_refused_for_now_and_it_is_said_loudly(
