@@ -38,17 +38,26 @@ where :counts_purchases
     )
 
 -- name: each_send_has_its_request
--- Each decision to send, outside shadow mode, has one request.
+-- Each decision to send, outside shadow mode, has one request: for a message, or, of a step without channels, for its tag.
+with asked as (
+    select request.campaign, request.contact_id, request.step, request.as_of, request.episode_on
+    from handoff.send_requests as request
+    union all
+    select tag.campaign, tag.contact_id, tag.step, tag.as_of, tag.episode_on
+    from handoff.tag_requests as tag
+    where tag.action = 'add'
+)
+
 select 1 from {batch} as decided
-left join handoff.send_requests as request
-    on request.campaign = decided.campaign
-    and request.contact_id = decided.contact_id
-    and request.step = decided.step
-    and request.as_of = decided.as_of
-    and request.episode_on = decided.episode_on
+left join asked
+    on asked.campaign = decided.campaign
+    and asked.contact_id = decided.contact_id
+    and asked.step = decided.step
+    and asked.as_of = decided.as_of
+    and asked.episode_on = decided.episode_on
 where decided.decision = 'send' and decided.mode <> 'shadow'
 group by decided.contact_id, decided.step, decided.as_of
-having count(request.contact_id) <> 1
+having count(asked.contact_id) <> 1
 
 -- name: each_request_has_its_decision
 -- Each request rests on a decision to send.
@@ -61,10 +70,15 @@ left join {batch} as decided
     and decided.decision = 'send'
 where request.campaign = :campaign and decided.contact_id is null
 
--- name: holdout_keeps_its_share
--- The share held out is what the campaign says, within five standard deviations (from 200 people on).
+-- name: holdout_as_drawn
+-- Held out is whom the draw names, and nobody else: a place from 0 to 100, by the campaign and the person alone, below holdout_percent.
+-- Each decision is judged by itself: a share over a day would look wrong on the day after one that was held, when those who were held are
+-- decided again and those held out are not.
 select 1 from {batch} as decided
-having count(*) filter (where decided.decision in ('send', 'holdout')) >= 200
-    and abs(
-        avg((decided.decision = 'holdout')::integer) filter (where decided.decision in ('send', 'holdout')) - :holdout_share
-    ) > 5 * sqrt(:holdout_share * (1 - :holdout_share) / count(*) filter (where decided.decision in ('send', 'holdout')))
+cross join lateral (
+    select (
+        'x' || left(encode(sha256(convert_to(:campaign || ':' || (decided.seen ->> 'person_id'), 'UTF8')), 'hex'), 8)
+    )::bit(32)::bigint * 100.0 / 4294967296 as place
+) as drawn
+where decided.decision in ('send', 'holdout')
+    and (decided.decision = 'holdout') is distinct from (drawn.place < :holdout_percent)

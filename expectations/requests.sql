@@ -10,7 +10,7 @@ where request.run_id <> :run_id
     or request.definition_hash is distinct from :definition_hash
 
 -- name: within_message_budget
--- No more messages a day than the campaign's budget allows.
+-- No more messages a day than the campaign's budget (messages_per_day) allows; after days that were held, their people are asked for, too.
 select 1 from {batch} as request
 group by request.as_of
 having count(*) > :messages_per_day
@@ -79,21 +79,50 @@ where suppression.suppressed_at <= :clock
     and (suppression.until is null or suppression.until > :clock)
 
 -- name: nobody_opted_out
--- Nobody used a link or button of an earlier message to opt out of a channel of this one, without taking it back.
-select 1 from {batch} as request
-inner join outbox.message as earlier on earlier.contact_id = request.contact_id
-inner join events.preference as preference on preference.message_id = earlier.id
-where preference.channel = any(request.channels)
-    and preference.occurred_at <= :clock
-    and (preference.kind = 'unsubscribed' or (preference.kind = 'paused' and preference.until > :clock))
-    and not exists (
-        select from outbox.message as other
+-- Nobody used a link or button of an earlier message to opt out of a channel of this one, without taking it back since: through a message
+-- to any of the person's contacts, or from an address of theirs. Of several pauses the last one counts.
+with refused as (
+    select request.contact_id, preference.channel, preference.kind, preference.occurred_at
+    from {batch} as request
+    inner join outbox.message as earlier on earlier.contact_id = request.contact_id
+    inner join events.preference as preference on preference.message_id = earlier.id
+    where preference.channel = any(request.channels)
+        and preference.occurred_at < :clock
+        and (
+            preference.kind = 'unsubscribed'
+            or (preference.kind = 'paused' and coalesce(preference.until > :clock, true))
+        )
+)
+
+select 1 from refused
+where not exists (
+    select from (
+        select refused.contact_id as member_contact_id
+        union
+        select person.member_contact_id from customers.int_person_members as person
+        where person.contact_id = refused.contact_id
+    ) as member
+    cross join lateral (
+        select later.kind, later.occurred_at
+        from outbox.message as other
         inner join events.preference as later on later.message_id = other.id
-        where other.contact_id = request.contact_id
-            and later.channel = preference.channel
-            and later.kind = 'resubscribed'
-            and later.occurred_at between preference.occurred_at and :clock
-    )
+        where other.contact_id = member.member_contact_id and later.channel = refused.channel
+        union all
+        select later.kind, later.occurred_at
+        from (
+            select * from handoff.recipients as listed where listed.contact_id = member.member_contact_id offset 0
+        ) as recipient
+        inner join events.preference as later
+            on later.channel = refused.channel
+            and later.address_hash
+                = case refused.channel when 'email' then recipient.email_hash when 'sms' then recipient.phone_hash end
+    ) as said
+    where said.occurred_at <= :clock
+        and (
+            (said.kind = 'resubscribed' and said.occurred_at >= refused.occurred_at)
+            or (refused.kind = 'paused' and said.kind = 'paused' and said.occurred_at > refused.occurred_at)
+        )
+)
 
 -- name: address_for_each_channel
 -- Each channel of a request has a usable address.

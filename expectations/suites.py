@@ -119,7 +119,7 @@ def parameters(judged: Judged) -> dict[str, object]:
         "messages_per_day": body["budget"]["messages_per_day"],
         "grants_per_day": body["budget"]["grants_per_day"],
         "messages_per_person": body["caps"]["per_day"],
-        "holdout_share": body["holdout_percent"] / 100,
+        "holdout_percent": body["holdout_percent"],
         "counts_purchases": body["clock"] == "last_purchase",
         "promotions": Jsonb({name: {"valid_days": it["valid_days"]} for name, it in body["promotions"].items()}),
         "steps": Jsonb([{key: step.get(key) for key in wanted} for step in body["steps"]]),

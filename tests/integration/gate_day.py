@@ -37,8 +37,10 @@ create view staging.stg_raw__coupon_codes as select promotion, code, expires_at 
 create table cohorts.dormant_at_30 (as_of date, contact_id text);
 create table cohorts.dormant_at_60 (as_of date, contact_id text);
 create table cohorts.dormant_at_90 (as_of date, contact_id text);
-grant usage on schema staging, cohorts, allocations, handoff to winback_dbt;
-grant select on all tables in schema staging, cohorts, allocations, handoff to winback_dbt;
+create schema customers;
+create table customers.int_person_members (contact_id text, member_contact_id text);
+grant usage on schema staging, customers, cohorts, allocations, handoff to winback_dbt;
+grant select on all tables in schema staging, customers, cohorts, allocations, handoff to winback_dbt;
 """
 
 
@@ -81,7 +83,7 @@ class Built:
         row = {
             "run_id": self.run_id, "as_of": DAY, "contact_id": contact_id, "campaign": "winback", "step": step,
             "episode_on": DAY - timedelta(days=days), "due_on": DAY, "mode": "live", "decision": "send", "reason": None,
-            "reasons": [], "seen": Jsonb({}), "definition_hash": self.definition_hash, **changes,
+            "reasons": [], "seen": Jsonb({"person_id": contact_id}), "definition_hash": self.definition_hash, **changes,
         }  # fmt: skip
         self._insert("cohorts.fct_decisions", row)
 
@@ -173,9 +175,9 @@ def _fill(it: Built) -> None:
     it.contact("silent", consent_email=False)
     it.quiet("silent", 30)
     it.decide("silent", "day30", 30, decision="skip", reason="no_email_consent")
-    it.contact("kept")
-    it.quiet("kept", 30)
-    it.decide("kept", "day30", 30, decision="holdout", reason="holdout")
+    it.contact("drawn")  # a place of 7.99 in the draw, below the 10 that are held out
+    it.quiet("drawn", 30)
+    it.decide("drawn", "day30", 30, decision="holdout", reason="holdout")
     it.contact("opener")
     it.bought("opener", 33)
     it.insert(

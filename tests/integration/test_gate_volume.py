@@ -54,7 +54,7 @@ def test_a_day_that_is_run_again_counts_what_was_decided_before(built: Built) ->
 def test_a_day_that_is_run_again_knows_a_step_by_its_former_key(built: Built, former: str | None) -> None:
     if former:
         renamed(built, "day30", former)
-    built.owner.execute("delete from cohorts.fct_decisions where contact_id in ('silent', 'kept')")
+    built.owner.execute("delete from cohorts.fct_decisions where contact_id in ('silent', 'drawn')")
     for number in range(30):
         built.contact(f"before{number}")
         built.quiet(f"before{number}", 30)
