@@ -25,8 +25,9 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
-	@echo "Installing Winback and what it stands on (about 1 GB; one to four minutes, once; pip says nothing meanwhile)"
-	@$(PIP) install --quiet --progress-bar off -r requirements.txt
+	@echo "Installing Winback and what it stands on (about 1 GB; one to four minutes, once)"
+	@n=0; (while sleep 15 </dev/null >/dev/null 2>&1; do n=$$((n + 15)); echo "  installing, $$n seconds so far"; done) & beat=$$!; \
+	trap "kill $$beat 2>/dev/null" EXIT; $(PIP) install --quiet --progress-bar off -r requirements.txt
 	@$(PIP) install --quiet --no-deps --editable .
 	@touch $@
 

@@ -143,7 +143,8 @@ def check_rows(start: datetime) -> list[str]:
 
     where = _tables()
     with transaction(Role.DBT) as connection:
-        if problems := shop_data.refused(connection, where, start - LATELY, start):
+        since = start - LATELY if _last_run(connection, start) else None
+        if problems := shop_data.refused(connection, where, since, start + timedelta(days=1)):
             raise WinbackError(
                 "A run cannot go by what these tables say. Nothing was decided and nothing was sent.\n"
                 + "".join(f"  {problem}\n" for problem in problems)

@@ -19,9 +19,10 @@ STATUSES = ("completed", "cancelled", "refunded")
 
 
 def refused(
-    connection: psycopg.Connection, where: Mapping[str, tuple[str, str]], since: datetime, before: datetime
+    connection: psycopg.Connection, where: Mapping[str, tuple[str, str]], since: datetime | None, before: datetime
 ) -> list[str]:
-    """One sentence for each thing that would decide the wrong way about people; orders as written in the interval."""
+    """One sentence for each thing that would decide the wrong way about people; of orders those that were written in
+    the interval, or all of them (`since` None: no run has looked at any)."""
     found = _nobody(connection, where["contacts"])
     return [*found, *_unknown_statuses(connection, where["orders"], since, before)]
 
@@ -38,15 +39,18 @@ def _nobody(connection: psycopg.Connection, contacts: tuple[str, str]) -> list[s
 
 
 def _unknown_statuses(
-    connection: psycopg.Connection, orders: tuple[str, str], since: datetime, before: datetime
+    connection: psycopg.Connection, orders: tuple[str, str], since: datetime | None, before: datetime
 ) -> list[str]:
     rows = connection.execute(
-        sql.SQL(_UNKNOWN_STATUSES).format(sql.Identifier(*orders)),
+        sql.SQL(_UNKNOWN_STATUSES).format(
+            table=sql.Identifier(*orders),
+            written=sql.SQL("true" if since is None else "updated_at >= %(since)s and updated_at < %(before)s"),
+        ),
         {"since": since, "before": before, "known": [*STATUSES, "canceled"]},
     ).fetchall()
-    table = ".".join(orders)
+    table, written = ".".join(orders), "" if since is None else f" written since {since:%Y-%m-%d}"
     return [
-        f"{table}: {words.counted(count, 'order', 'orders')} written since {since:%Y-%m-%d}, such as {order_id!r}, "
+        f"{table}: {words.counted(count, 'order', 'orders')}{written}, such as {order_id!r}, "
         f"{'has' if count == 1 else 'have'} the status {status!r}. Expected is {', '.join(STATUSES[:-1])} or "
         f"{STATUSES[-1]}: whether it was a purchase decides who is written to. Let the loader, or a view, say which of "
         "them it is."
@@ -56,8 +60,8 @@ def _unknown_statuses(
 
 _UNKNOWN_STATUSES = """
     select status::text, count(*), min(order_id::text)
-    from {}
-    where updated_at >= %(since)s and updated_at < %(before)s
+    from {table}
+    where {written}
         and lower(btrim(status::text, E' \\t\\r\\n')) <> all(%(known)s)
     group by status::text
     order by count(*) desc, status::text

@@ -16,8 +16,9 @@ from senders.contract import EMAIL, SMS, WEBPUSH
 from warehouse.clock import local_time, shown
 from warehouse.errors import WinbackError
 
-WISHES = ("unsubscribed", "complained", "stopped", "operator")
-"""Reasons of the stop list that are about the person, whatever address they have."""
+ABOUT_ADDRESS = ("bounced", "undeliverable", "invalid", "gone")
+"""Reasons of the stop list that are about an address; all others are about the person, whatever address they have.
+As `is_about_address` of dbt_project/macros/addresses.sql."""
 HINDSIGHT = 6
 """How many earlier things the story begins with."""
 UNLISTED: Row = {
@@ -254,7 +255,7 @@ def _would_be_left_out(step: Row, known: people.Known, person: Row | None) -> st
     stopped = {
         row["channel"]
         for row in known.stops
-        if row["reason"] in WISHES
+        if row["reason"] not in ABOUT_ADDRESS
         and row["lifted_at"] is None
         and (row["until"] is None or row["until"].date() > step["due_on"])
     }

@@ -16,8 +16,6 @@ from reports.publish import Published
 from reports.read import Page
 from warehouse import clock
 
-BACK = " (bought within 30 days; not yet compared with those held out)"
-
 
 def show(done: Published) -> None:
     """Prints the headline, the reasons and where the pages are."""
@@ -51,7 +49,7 @@ def _rows(page: Page) -> Iterator[tuple[str, str]]:
     yield render.number(head["people_reached"]), f"{render.plural(head['people_reached'], 'person', 'people')} reached"
     yield (
         render.number(back),
-        f"{render.plural(back, 'person', 'people')} came back{BACK}",
+        f"{render.plural(back, 'person', 'people')} came back (bought within 30 days; {_compared(page)})",
     )
     for row in page.revenue:
         orders = f"{render.number(row['orders'])} {render.plural(row['orders'], 'order', 'orders')} of theirs"
@@ -68,6 +66,19 @@ def _rows(page: Page) -> Iterator[tuple[str, str]]:
     if head["in_doubt"]:
         many = render.plural(head["in_doubt"], "message", "messages")
         yield render.number(head["in_doubt"]), f"{many} in doubt: may or may not have left"
+
+
+def _compared(page: Page) -> str:
+    """How the number stands beside those who were left alone."""
+    if not page.holdout or any(row["is_too_small"] for row in page.holdout):
+        return "too few were left alone to compare them yet"
+    if len({row["campaign"] for row in page.holdout}) > 1:
+        return "the page compares each campaign's with those left alone"
+    shares = " and ".join(
+        f"{row['percent']} % of those {'to be written to' if row['arm'] == 'written_to' else 'left alone'}"
+        for row in page.holdout
+    )
+    return f"{shares}{' so far' if any(row['is_still_watched'] for row in page.holdout) else ''}"
 
 
 def _mode(done: Published) -> str:

@@ -107,9 +107,9 @@ def _reporter(progress: Progress) -> Callable[[Any], None]:
 
 
 def _gist(message: str) -> str:
-    """The words of an error without the SQL that follows them: dbt's log has it."""
+    """The words of an error without the rows and the SQL that follow them: dbt's log has it."""
     words = " ".join(message.split())
-    for end in (" CONTEXT: ", " LINE ", " compiled code at ", " > in macro "):
+    for end in (" DETAIL: ", " CONTEXT: ", " LINE ", " compiled code at ", " > in macro "):
         words = words.partition(end)[0]
     return words if len(words) <= 600 else words[:600] + " ..."
 

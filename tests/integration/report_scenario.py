@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg.types.json import Jsonb
 
+from reports import read
+
 NEW_YORK = ZoneInfo("America/New_York")
 TEMPLATE = "7e" * 32
 
@@ -24,6 +26,12 @@ TEMPLATE = "7e" * 32
 def at(day: int, hour: int, minute: int = 0, month: int = 10) -> datetime:
     """An instant in 2017, in the shop's zone."""
     return datetime(2017, month, day, hour, minute, tzinfo=NEW_YORK)
+
+
+def select(query: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Rows as an analyst sees them."""
+    with read.analyst() as connection, connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
+        return list(cursor.execute(query.encode(), values).fetchall())
 
 
 def on(day: int, month: int = 10) -> date:

@@ -55,7 +55,20 @@ def test_a_stop_of_somebody_who_was_never_written_to_is_told_with_channel_reason
     assert "On the stop list: e-mail, stopped by hand (customer service), since 2017-10-01 12:00 EDT" in screen
 
 
-def test_who_is_on_the_stop_list_is_not_told_to_be_due(reports: psycopg.Connection) -> None:
+@pytest.mark.parametrize(
+    ("reason", "is_about_person"),
+    [
+        *(
+            dict.fromkeys(
+                ("unsubscribed", "complained", "stopped", "operator", "imported", "forgotten", "paused"), True
+            )
+        ).items(),
+        *(dict.fromkeys(("bounced", "undeliverable", "invalid", "gone"), False)).items(),
+    ],
+)
+def test_who_is_on_the_stop_list_is_not_told_to_be_due(
+    reports: psycopg.Connection, reason: str, is_about_person: bool
+) -> None:
     it = Scenario(reports)
     it.define(winback())
     it.contact("ann")
@@ -66,10 +79,10 @@ def test_who_is_on_the_stop_list_is_not_told_to_be_due(reports: psycopg.Connecti
     assert free in explain("ann", on(2)).notes
     reports.execute(
         "insert into outbox.suppression (channel, address_hash, reason, source, suppressed_at)"
-        " select 'email', outbox.address_hash('email', email), 'operator', 'customer service', %s from raw.contacts",
-        [at(1, 12)],
+        " select 'email', outbox.address_hash('email', email), %s, 'customer service', %s from raw.contacts",
+        [reason, at(1, 12)],
     )
-    assert f"{note}on the stop list." in explain("ann", on(2)).notes
+    assert (f"{note}on the stop list." if is_about_person else free) in explain("ann", on(2)).notes
     reports.execute("update outbox.suppression set lifted_at = %s", [at(2, 8)])
     assert free in explain("ann", on(2)).notes
 

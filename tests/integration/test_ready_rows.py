@@ -8,7 +8,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from tests.integration.ready_day import START, order, ready, vouch
+from tests.integration.ready_day import START, order, ready, run_before, vouch
 from warehouse.connect import Role, connect
 
 
@@ -58,8 +58,23 @@ def test_nobody_to_write_to_refuses_the_day(owner: psycopg.Connection) -> None:
     assert "Nothing was decided and nothing was sent." in error
 
 
+def test_before_the_first_run_every_order_must_have_a_status_that_is_known(owner: psycopg.Connection) -> None:
+    """Orders of 30 to 90 days ago decide the first cohorts, whenever they were loaded: years ago or this morning."""
+    vouch(owner, START)
+    for order_id, written_at in (("old", START - timedelta(days=60)), ("loaded", START + timedelta(hours=3))):
+        order(owner, START - timedelta(days=60))
+        owner.execute(
+            "update raw.orders set order_id = %s, updated_at = %s, status = %s where order_id = %s",
+            [order_id, written_at, f"voided {order_id}", str(START - timedelta(days=60))],
+        )
+    error = str(ready().exception)
+    assert "raw.orders: 1 order, such as 'old', has the status 'voided old'." in error
+    assert "raw.orders: 1 order, such as 'loaded', has the status 'voided loaded'." in error
+
+
 def test_a_status_that_nobody_knows_refuses_the_day_and_another_spelling_does_not(owner: psycopg.Connection) -> None:
     vouch(owner, START)
+    run_before(owner)
     for number, status in enumerate((" Canceled", "CANCELLED\t", "Refunded ", "completed", "voided", "voided", "Lost")):
         at = START - timedelta(hours=number + 1)
         order(owner, at)

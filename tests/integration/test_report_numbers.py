@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,16 +10,10 @@ import psycopg
 import pytest
 
 from reports import read
-from tests.integration.report_scenario import Scenario, at, on, winback
+from tests.integration.report_scenario import Scenario, at, on, select, winback
 from tests.integration.report_story import Story
 
 pytest_plugins = ["tests.integration.report_warehouse"]
-
-
-def select(query: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Rows as an analyst sees them."""
-    with read.analyst() as connection, connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
-        return list(cursor.execute(query.encode(), values).fetchall())
 
 
 def test_the_reporting_clock_is_the_latest_business_time_of_the_ledger(week: Story) -> None:
@@ -159,8 +154,30 @@ def test_the_holdout_is_compared_by_intention_to_treat_from_the_same_clock(week:
         "select arm, sum(people)::int, sum(people_bought)::int, sum(people_fully_watched)::int"
         " from reports.rpt_holdout group by arm order by arm"
     )
-    # Written to: eight of the 2nd and gus; lea's push is the same episode. Bought: ann, ben, cat, fay, jon, lea.
-    assert rows == [("held_out", 1, 1, 0), ("written_to", 9, 6, 0)]
+    # Written to: eight of the 2nd, gus, and mia, whose day the gate held; lea's push is the same episode.
+    # Bought: ann, ben, cat, fay, jon, lea.
+    assert rows == [("held_out", 1, 1, 0), ("written_to", 10, 6, 0)]
+
+
+def test_who_was_held_at_first_is_compared_from_that_day_on(reports: psycopg.Connection) -> None:
+    """Otherwise those who buy while they wait would be missing from one arm, and stand in the other."""
+    it = Scenario(reports)
+    it.define(winback())
+    first, second = it.run(on(2)), it.run(on(3))
+    for contact_id in ("waits", "left_alone", "sent", "moved", "skipped", "capped"):
+        it.contact(contact_id)
+    it.decide(first, on(2), "left_alone", "day60", "holdout", "holdout")
+    it.decide(first, on(2), "waits", "day60", "hold", "pool_dry")
+    it.decide(second, on(3), "waits", "day60", "skip", "purchased_since", episode_on=on(2) - timedelta(days=30))
+    it.decide(first, on(2), "capped", "day60", "hold", "gate_failed", reasons=["gate_failed", "frequency_cap"])
+    it.decide(second, on(3), "capped", "day60", "send", episode_on=on(2) - timedelta(days=30))
+    it.decide(first, on(2), "skipped", "day60", "hold", "gate_failed", reasons=["gate_failed", "no_email_consent"])
+    it.decide(second, on(3), "skipped", "day60", "skip", "no_email_consent", episode_on=on(2) - timedelta(days=30))
+    it.decide(second, on(3), "sent", "day60", "send")
+    for contact_id in ("waits", "left_alone"):
+        it.order(f"o-{contact_id}", contact_id, at(2, 20))
+    query = "select arm, as_of, people::int, people_bought::int from reports.rpt_holdout order by arm, as_of"
+    assert select(query) == [("held_out", on(2), 1, 1), ("written_to", on(2), 2, 1), ("written_to", on(3), 1, 0)]
 
 
 def test_a_pool_is_shown_as_it_stood_on_each_day(week: Story) -> None:
@@ -178,45 +195,6 @@ def test_a_pools_pace_counts_who_found_no_code_and_the_days_that_were_run(week: 
     assert select(query + where, "winback_discount10", on(3)) == [(0, Decimal("1.50"), 1, on(4), True)]
     assert select(query + where, "winback_discount20", on(2)) == [(1, Decimal("2.00"), 0, on(2), True)]
     assert select(query + where, "winback_discount10", on(8)) == [(0, Decimal("0.50"), 4, on(12), True)]
-
-
-def test_a_code_that_ends_within_an_offer_of_the_day_is_not_left(reports: psycopg.Connection) -> None:
-    it = Scenario(reports)
-    it.define(winback())
-    it.codes("winback_discount10", ["T10-1", "T10-2", "T10-3"])
-    end = "update raw.coupon_codes set expires_at = %s where code = %s"
-    reports.execute(end, [at(18, 0), "T10-2"])  # an offer of the 3rd is good until that midnight
-    for day in (2, 3, 4):
-        it.run(on(day))
-    query = (
-        "select as_of, loaded, codes_left, runs_dry_on, is_low, is_dry from reports.rpt_coupons"
-        " where promotion = 'winback_discount10' order by 1"
-    )
-    assert select(query) == [
-        (on(2), 3, 3, None, False, False),
-        (on(3), 3, 3, None, False, False),
-        (on(4), 3, 2, None, False, False),
-    ]
-    for code in ("T10-1", "T10-3"):
-        reports.execute(end, [at(18, 23, 59), code])
-    assert select(query) == [
-        (on(2), 3, 3, on(3), True, False),
-        (on(3), 3, 3, on(3), True, False),
-        (on(4), 3, 0, None, True, True),
-    ]
-
-
-def test_a_pool_of_which_most_codes_end_runs_dry_when_the_others_are_used(reports: psycopg.Connection) -> None:
-    it = Scenario(reports)
-    it.define(winback())
-    it.codes("winback_discount10", [f"T10-{number:02}" for number in range(1, 26)])
-    reports.execute("update raw.coupon_codes set expires_at = %s where code > 'T10-03'", [at(20, 0)])
-    it.contact("ann")
-    it.run(on(2))
-    it.grant("winback_discount10", "T10-01", "ann", "day60", on(2))
-    query = "select codes_left, runway_days, runs_dry_on, is_low from reports.rpt_coupons where promotion = %s"
-    # On the 5th the last offer with one that ends; of the two that do not, one is used a day.
-    assert select(query, "winback_discount10") == [(24, 5, on(7), True)]
 
 
 def test_the_headline_counts_people_once_over_all_runs(week: Story) -> None:

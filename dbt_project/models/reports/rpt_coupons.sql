@@ -21,17 +21,36 @@ promotions as (
     order by pool.promotion, definition.stored_at desc, definition.hash
 ),
 
+-- Used by an order and given to nobody: such a code is never given (is_unused_code), and is not left from that hour on.
+spoiled as materialized (
+    select
+        orders.coupon_code as code,
+        date_trunc('hour', min(orders.ordered_at)) as used_at
+    from {{ source('raw', 'orders') }} as orders
+    where
+        orders.coupon_code is not null
+        and not exists (
+            select 1
+            from {{ source('outbox', 'coupon_grant') }} as grants
+            where grants.code = orders.coupon_code and grants.released_at is null
+        )
+    group by orders.coupon_code
+),
+
 codes as (
     select
         pool.promotion,
         pool.loaded_at,
+        coalesce(spoiled.used_at, 'infinity') as used_at,
         {{ last_given_on('pool.expires_at', 'promotions.timezone', 'promotions.valid_days') }} as last_given_on,
         count(*) as codes
     from promotions
     inner join {{ source('raw', 'coupon_codes') }} as pool on pool.promotion = promotions.promotion
+    left join spoiled on spoiled.code = pool.code
     group by
         pool.promotion,
         pool.loaded_at,
+        coalesce(spoiled.used_at, 'infinity'),
         {{ last_given_on('pool.expires_at', 'promotions.timezone', 'promotions.valid_days') }}
 ),
 
@@ -48,21 +67,24 @@ used as materialized (
         and ({{ is_purchase('orders') }} or orders.updated_at > clock.reporting_at)
 ),
 
+-- A code that was taken out of its pool after it was given (some loaders list only what is unused) is not there to be subtracted.
 grants as materialized (
     select
         grants.promotion,
         grants.as_of,
+        codes.code is not null as is_listed,
         {{ last_given_on('codes.expires_at', 'promotions.timezone', 'promotions.valid_days') }} as last_given_on,
         coalesce(grants.released_at, 'infinity') as released_at,
         count(*) as grants,
         count(used.id) as redeemed
     from {{ source('outbox', 'coupon_grant') }} as grants
     inner join promotions on promotions.promotion = grants.promotion
-    left join {{ source('raw', 'coupon_codes') }} as codes on codes.code = grants.code and codes.expires_at is not null
+    left join {{ source('raw', 'coupon_codes') }} as codes on codes.promotion = grants.promotion and codes.code = grants.code
     left join used on used.id = grants.id
     group by
         grants.promotion,
         grants.as_of,
+        codes.code is not null,
         {{ last_given_on('codes.expires_at', 'promotions.timezone', 'promotions.valid_days') }},
         coalesce(grants.released_at, 'infinity')
 ),
@@ -90,7 +112,9 @@ pools as (
         days.clock,
         days.ended_at,
         coalesce(sum(codes.codes), 0)::bigint as loaded,
-        coalesce(sum(codes.codes) filter (where codes.last_given_on >= days.as_of), 0)::bigint as valid
+        coalesce(
+            sum(codes.codes) filter (where codes.last_given_on >= days.as_of and codes.used_at > days.ended_at), 0
+        )::bigint as valid
     from promotions
     cross join days
     left join codes on codes.promotion = promotions.promotion and codes.loaded_at <= days.clock
@@ -120,7 +144,10 @@ counted as (
             )::bigint as recent,
             coalesce(
                 sum(grants.grants) filter (
-                    where grants.released_at > pools.ended_at and grants.last_given_on >= pools.as_of
+                    where
+                        grants.is_listed
+                        and grants.released_at > pools.ended_at
+                        and grants.last_given_on >= pools.as_of
                 ),
                 0
             )::bigint as held
@@ -168,7 +195,10 @@ final as (
                     codes.last_given_on,
                     codes.codes
                 from codes
-                where codes.promotion = counted.promotion and codes.loaded_at <= counted.clock
+                where
+                    codes.promotion = counted.promotion
+                    and codes.loaded_at <= counted.clock
+                    and codes.used_at > counted.ended_at
                 union all
                 select
                     grants.last_given_on,
@@ -176,6 +206,7 @@ final as (
                 from grants
                 where
                     grants.promotion = counted.promotion
+                    and grants.is_listed
                     and grants.as_of <= counted.as_of
                     and grants.released_at > counted.ended_at
             ) as stock

@@ -1,8 +1,10 @@
 -- By intention to treat: whoever was to be written to counts as written to, whether or not it came about, and both
--- arms are watched from the clock of their first day, equally long.
+-- arms are watched from the clock of their first day, equally long. Who was held that day (no code, no approval, a failed gate) was to be
+-- written to, too: counted from the day of the message, those who buy while they wait would be missing from this arm alone.
 with decisions as (
-    select * from {{ source('outbox', 'decision') }}
-    where mode <> 'shadow' and decision in ('send', 'holdout')
+    select *
+    from {{ source('outbox', 'decision') }}
+    where {{ is_in_the_trial('decision') }}
 ),
 
 days as (
@@ -17,7 +19,7 @@ entries as (
     select
         decisions.campaign,
         decisions.contact_id,
-        case decisions.decision when 'send' then 'written_to' else 'held_out' end as arm,
+        case decisions.decision when 'holdout' then 'held_out' else 'written_to' end as arm,
         decisions.as_of,
         days.clock as entered_at,
         days.clock + interval '{{ var("report_return_days", 30) }} days' as watched_until
@@ -30,8 +32,7 @@ entries as (
             earlier.contact_id = decisions.contact_id
             and earlier.campaign = decisions.campaign
             and earlier.episode_on = decisions.episode_on
-            and earlier.mode <> 'shadow'
-            and earlier.decision in ('send', 'holdout')
+            and {{ is_in_the_trial('earlier') }}
             and (earlier.as_of, earlier.archived_at, earlier.step) < (decisions.as_of, decisions.archived_at, decisions.step)
     )
 ),
