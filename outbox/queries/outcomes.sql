@@ -90,7 +90,8 @@ where a.message_id = c.message_id and a.attempt_no = c.attempt_no and a.outcome 
 select message_id, attempt_no from outbox.attempt where outcome = 'open' and worker = :worker;
 
 -- name: reconcile_by_events(clock)
--- In doubt, until a provider reports about it: an event that carries our id proves that the message was accepted.
+-- In doubt, until a provider reports about it: an event that carries our id proves that the message was accepted, whatever became of it
+-- then: acceptance is the hand-over. (Not where the event may be of an earlier attempt, of which the provider had said that it failed.)
 with doubtful as materialized (
     select a.message_id, a.attempt_no, a.channel, a.opened_at
     from outbox.attempt a
@@ -103,7 +104,7 @@ with doubtful as materialized (
     cross join lateral (
         select e.event_key, e.kind, e.provider_message_id, e.occurred_at
         from events.report e
-        where e.message_id = d.message_id and e.channel = d.channel
+        where e.message_id = d.message_id and e.channel = d.channel and outbox.is_proof(e.kind, e.message_id, e.channel)
         order by e.occurred_at
         limit 1
     ) as first
@@ -133,13 +134,16 @@ select id from moved;
 -- name: reconcile_planned(ids, clock)
 -- Planned, because an attempt was believed not to have left (somebody said so, or its provider did), and reported since: it had left.
 -- Accepted then, and not sent again. Messages without an earlier attempt cost one look into an index.
+-- That it failed only confirms a provider's own answer, and the message is still to be sent (outbox.is_proof). After a person's word it says
+-- that the provider had it, as it would have said without that word: the person has nothing from this hand-over, or, where a carrier only
+-- guesses (`undelivered`), has it after all. Nobody gets a second one for that, released or not.
 with heard as materialized (
     select distinct on (a.message_id) a.message_id, a.attempt_no, a.channel, a.opened_at, a.evidence as believed, first.*
     from outbox.attempt a
     cross join lateral (
         select e.event_key, e.kind, e.provider_message_id, e.occurred_at
         from events.report e
-        where e.message_id = a.message_id and e.channel = a.channel
+        where e.message_id = a.message_id and e.channel = a.channel and outbox.is_proof(e.kind, e.message_id, e.channel)
         order by e.occurred_at
         limit 1
     ) as first
@@ -179,10 +183,10 @@ order by m.id
 for update of m skip locked;
 
 -- name: report_of(message_id, channel)^
--- The first thing that a provider or a person reported of a message on a channel: it had left.
+-- The first thing that a provider or a person reported of a message on a channel and that proves that it had left.
 select provider, kind, occurred_at
 from events.report
-where message_id = :message_id and channel = :channel
+where message_id = :message_id and channel = :channel and outbox.is_proof(kind, message_id, channel)
 order by occurred_at
 limit 1;
 

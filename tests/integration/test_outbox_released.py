@@ -11,6 +11,7 @@ from psycopg import errors
 
 from outbox import claims
 from outbox.sql import ledger
+from senders.contract import Outcome, OutcomeKind
 from tests.integration.handoff_stub import SEND_AT, Shop
 from tests.integration.outbound import UNKNOWN, Outbound, claim_due
 from tests.integration.test_outbox_outcomes import LATER, doubtful, event, reconcile, settle
@@ -115,6 +116,61 @@ def test_nothing_but_a_report_makes_accepted_of_what_was_not_sent(shop: Shop) ->
         shop.owner.execute(
             "update outbox.message set state = 'accepted', accepted_at = now(), accepted_channel = 'email'"
         )
+
+
+THROTTLED = Outcome(OutcomeKind.NOT_SENT, error_code="30001", retry_after=timedelta(seconds=30))
+"""What Twilio's 201 with a SID and status `failed` comes to: it took the text, and says that it is nowhere."""
+
+
+def refused_at_once(shop: Shop, **changes: object) -> uuid.UUID:
+    """A text that its provider took and failed in the same answer; it waits to be sent again."""
+    message_id = shop.planned(channels=["sms", "email"], **changes)
+    Outbound(sms=lambda _: THROTTLED).simulate(until=SEND_AT + timedelta(seconds=1))
+    assert stand(shop) == ("planned", None, ["not_sent"])
+    return message_id
+
+
+@pytest.mark.parametrize("kind", ["failed", "dropped", "unknown"])
+def test_a_report_that_confirms_the_providers_own_answer_loses_nobody(shop: Shop, kind: str) -> None:
+    message_id = refused_at_once(shop)
+    event(shop, "delivery_event", message_id, kind, channel="sms", provider="twilio", occurred_at=SEND_AT)
+    assert Outbound().simulate(SEND_AT + timedelta(minutes=1)).totals == {"accepted": 1}
+    assert stand(shop)[2] == ["not_sent", "accepted"]
+    assert shop.value("select evidence from outbox.attempt where attempt_no = 1") is None
+
+
+@pytest.mark.parametrize("kind", ["accepted", "delivered", "bounced"])
+def test_a_report_against_the_providers_own_answer_still_counts(shop: Shop, kind: str) -> None:
+    message_id = refused_at_once(shop)
+    event(shop, "delivery_event", message_id, kind, channel="sms", provider="twilio")
+    out = Outbound()
+    assert out.simulate(SEND_AT + timedelta(minutes=1)).totals["reconciled"] == 1
+    assert (out.sent, stand(shop)) == ([], ("accepted", LATER, ["accepted"]))
+
+
+def test_what_the_provider_failed_at_once_expires_and_gives_its_code_back(shop: Shop) -> None:
+    message_id = refused_at_once(shop, **CODE)
+    event(shop, "delivery_event", message_id, "failed", channel="sms", provider="twilio", occurred_at=SEND_AT)
+    with ledger() as connection:
+        assert claims.expire_overdue(connection, clock=SEND_AT + timedelta(days=9), mode="simulated") == 1
+    assert stand(shop)[0] == "expired"
+    assert shop.value("select released_at from outbox.coupon_grant") is not None
+
+
+def test_the_failure_of_a_first_attempt_proves_nothing_of_a_second_in_doubt(shop: Shop) -> None:
+    message_id = refused_at_once(shop)
+    event(shop, "delivery_event", message_id, "failed", channel="sms", provider="twilio", occurred_at=SEND_AT)
+    Outbound(sms=lambda _: UNKNOWN).simulate(SEND_AT + timedelta(minutes=1))
+    assert (reconcile(), stand(shop)[0]) == (0, "in_doubt")
+    settle(message_id, "planned")  # and stands in no person's way
+    assert Outbound().simulate(SEND_AT + timedelta(minutes=2)).totals == {"accepted": 1}
+
+
+def test_a_report_of_failure_after_a_release_says_that_the_provider_had_it(shop: Shop) -> None:
+    message_id = released(shop)
+    event(shop, "delivery_event", message_id, "failed")
+    assert Outbound().simulate().totals == {"reconciled": 1}
+    assert stand(shop) == ("accepted", LATER, ["accepted"])
 
 
 def test_without_a_report_a_released_message_is_sent_as_before(shop: Shop) -> None:
