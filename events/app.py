@@ -18,7 +18,19 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from events import calls, pages, preferences
 from events.clock import business_time
-from events.limits import REFUSAL_COSTS, SMALL_BODY, BusyError, OversizedError, Room, Throttle, rate, read
+from events.limits import (
+    KEPT_BY_LINK,
+    KEPT_OF_REFUSED,
+    REFUSAL_COSTS,
+    SMALL_BODY,
+    BusyError,
+    OversizedError,
+    Room,
+    Throttle,
+    rate,
+    read,
+)
+from events.repeats import Links
 from events.store import Store
 from senders.contract import Verdict, WebhookCall
 from senders.sendgrid import events as sendgrid
@@ -72,6 +84,7 @@ class Service:
         self._store = store
         self._throttle = Throttle(rate())
         self._room = Room()
+        self._wishes, self._reports = Links(), Links()
         self._sendgrid = connections.find(sendgrid.CONNECTION)
         self._twilio = connections.find(twilio.CONNECTION)
         self._webpush = connections.find(connections.WEBPUSH)
@@ -126,7 +139,11 @@ class Service:
         except WinbackError:
             return PlainTextResponse("Unknown\n", 404, headers=ANY_ORIGIN)
         vendor = calls.Vendor(
-            webpush.PROVIDER, lambda *_: Verdict.VERIFIED, lambda call: webpush.parse(call, message_id), self._webpush
+            webpush.PROVIDER,
+            lambda *_: Verdict.VERIFIED,
+            lambda call: webpush.parse(call, message_id),
+            self._webpush,
+            self._reports.of(message_id),
         )
         return await self._webhook(request, vendor, PlainTextResponse("ok\n", headers=ANY_ORIGIN), largest=SMALL_BODY)
 
@@ -152,11 +169,7 @@ class Service:
         body = await _small(request)
         one_click = b"list-unsubscribe" in body.lower()  # a form or multipart, as RFC 8058 allows
         source = preferences.ONE_CLICK if one_click else preferences.PAGE
-        call = await self._call(request, body, self._sendgrid)
-        rows = preferences.unsubscribe(
-            message_id, source=source, occurred_at=call.occurred_at, received_at=call.received_at
-        )
-        await run_in_threadpool(calls.keep, source, call, Verdict.VERIFIED, self._store, events=list(rows))
+        await self._wish(request, body, message_id, preferences.UNSUBSCRIBE, source)
         return pages.unsubscribed(_preferences(message_id))
 
     async def ask_preferences(self, token: str) -> Response:
@@ -170,13 +183,34 @@ class Service:
             return pages.not_found()
         body = await _small(request)
         choice = parse_qs(body.decode("utf-8", "replace")).get("choice", [""])[0]
-        call = await self._call(request, body, self._sendgrid)
         try:
-            rows = preferences.choose(choice, message_id, occurred_at=call.occurred_at, received_at=call.received_at)
+            heard = await self._wish(request, body, message_id, choice, preferences.PAGE)
         except KeyError:
             return pages.unclear()
-        await run_in_threadpool(calls.keep, preferences.PAGE, call, Verdict.VERIFIED, self._store, events=list(rows))
-        return pages.chosen(choice)
+        return pages.chosen(choice) if heard else pages.later()
+
+    async def _wish(self, request: Request, body: bytes, message_id: UUID, choice: str, source: str) -> bool:
+        """Keeps what somebody asks for by a link, and says whether it holds. A stop always does.
+
+        Once the link's bucket is empty, the same again stores nothing, and another wish has to come later.
+        """
+        link = self._wishes.of(message_id)
+        async with link.turn:
+            call = await self._call(request, body, self._sendgrid)
+            at, received_at = call.occurred_at, call.received_at
+            rows = preferences.choose(choice, message_id, occurred_at=at, received_at=received_at, source=source)
+            asked = {row.channel: choice for row in rows}
+            if not link.take():
+                if link.repeats(asked):
+                    return True
+                if any(row.kind != "unsubscribed" for row in rows):
+                    return False
+            link.forget(asked)
+            await run_in_threadpool(
+                calls.keep, source, call, Verdict.VERIFIED, self._store, events=list(rows), most=KEPT_BY_LINK
+            )
+            link.remember(asked)
+        return True
 
     async def _webhook(
         self, request: Request, vendor: calls.Vendor, thanks: Response, largest: int | None = None
@@ -186,9 +220,12 @@ class Service:
             try:
                 body = await (read(request, largest, take) if largest else read(request, take=take))
             except OversizedError as error:
-                if keeps:
+                if keeps and (vendor.link is None or vendor.link.take()):
                     call = await self._call(request, error.read, vendor.connection)
-                    await run_in_threadpool(calls.keep, vendor.provider, call, Verdict.OVERSIZED, self._store)
+                    most = KEPT_BY_LINK if vendor.link else KEPT_OF_REFUSED
+                    await run_in_threadpool(
+                        calls.keep, vendor.provider, call, Verdict.OVERSIZED, self._store, most=most
+                    )
                 return PlainTextResponse("Too large\n", 413, headers={"Connection": "close"})
             except (TimeoutError, ClientDisconnect):
                 return PlainTextResponse("Too slow\n", 408, headers={"Connection": "close"})

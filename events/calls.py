@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from events.limits import KEPT_OF_REFUSED, LITTLE_OF_REFUSED, Allowance
+from events.limits import KEPT_BY_LINK, KEPT_OF_REFUSED, LITTLE_OF_REFUSED, Allowance
+from events.repeats import Link
 from events.store import Call, Store
 from senders.contract import Event, Unreadable, Verdict, WebhookCall
 from warehouse.connections import Connection
@@ -48,12 +49,15 @@ class Vendor:
     verify: Callable[[WebhookCall, Connection | None], Verdict]
     parse: Callable[[WebhookCall], list[Event]]
     connection: Connection | None
+    link: Link | None = None
+    """Where a link of ours is all that its calls need. Anybody may hold one, so little of them is kept."""
 
 
 def receive(vendor: Vendor, call: WebhookCall, store: Store, *, keep_refused: bool = True) -> Verdict:
     """Leads one call through. Whatever it holds is kept; only a verified one adds events.
 
-    Without `keep_refused` one that cannot be verified is not kept: its caller has sent too many.
+    Without `keep_refused` one that cannot be verified is not kept: its caller has sent too many. Nor is one by a link
+    that was used too often, if it cannot be read or repeats what is there.
     """
     verdict = vendor.verify(call, vendor.connection)
     if verdict is not Verdict.VERIFIED:
@@ -61,10 +65,16 @@ def receive(vendor: Vendor, call: WebhookCall, store: Store, *, keep_refused: bo
             keep(vendor.provider, call, verdict, store)
         return verdict
     events, reason = read(vendor.parse, call)
+    most = KEPT_BY_LINK if vendor.link else None
+    reported = {event.event_key: "" for event in events}
+    if vendor.link and not vendor.link.take() and (reason is not None or vendor.link.repeats(reported)):
+        return verdict if reason is None else Verdict.MALFORMED
     if reason is None:
-        keep(vendor.provider, call, verdict, store, events=events)
+        keep(vendor.provider, call, verdict, store, events=events, most=most)
+        if vendor.link:
+            vendor.link.remember(reported)
         return verdict
-    keep(vendor.provider, call, Verdict.MALFORMED, store, reason=f"It cannot be read: {reason}.", whole=True)
+    keep(vendor.provider, call, Verdict.MALFORMED, store, reason=f"It cannot be read: {reason}.", most=most)
     return Verdict.MALFORMED
 
 
@@ -92,18 +102,16 @@ def keep(
     *,
     events: list[Event] | None = None,
     reason: str | None = None,
-    whole: bool = False,
+    most: int | None = KEPT_OF_REFUSED,
 ) -> None:
     """Keeps the call with its verdict, and the events it brought.
 
-    Of a refused one the beginning, a few bytes once the day's room is used up; or the whole body (`whole`), where it is
-    known who sent it. The hash is that of all that was read.
+    Of its body `most` bytes, or all (None) where a provider has signed it; a few of a refused one once the day's room
+    is used up. The hash is that of all that was read.
     """
-    body = call.body
-    if not whole and verdict is not Verdict.VERIFIED:
-        body = body[:KEPT_OF_REFUSED]
-        if not REFUSED.take(len(body), call.received_at.date()):
-            body = body[:LITTLE_OF_REFUSED]
+    body = call.body[:most]
+    if most is not None and verdict is not Verdict.VERIFIED and not REFUSED.take(len(body), call.received_at.date()):
+        body = body[:LITTLE_OF_REFUSED]
     row = Call(
         provider,
         call.received_at,

@@ -25,6 +25,13 @@ ROOM_FOR_REFUSED = 64 * 1024 * 1024
 """Bytes of refused bodies that are kept a day."""
 SMALL_BODY = 64 * 1024
 """What people, browsers and Twilio send."""
+KEPT_BY_LINK = 512
+"""Of a body that came by a link no more than this is kept: any recipient holds one."""
+LINK_AT_ONCE = 20
+"""So many calls by a message's links are kept in a row, and `LINK_PER_SECOND` for long, whatever they say."""
+LINK_PER_SECOND = 1 / 60
+REPEATED_WITHIN = 30
+"""Seconds in which the same again is nothing new, once a link's bucket is empty."""
 ROOM_FOR_LARGE = 64 * 1024 * 1024
 """Bytes of bodies larger than `SMALL_BODY` that may be in memory at once. Small ones always have room."""
 SECONDS_TO_SEND = 30
@@ -127,10 +134,10 @@ class _Bucket:
 
 
 class Throttle:
-    """A bucket for each caller: `rate` calls a second, and ten seconds' worth at once."""
+    """A bucket for each caller: `rate` calls a second, and ten seconds' worth at once unless told otherwise."""
 
-    def __init__(self, rate: float, callers: int = 10_000) -> None:
-        self._rate, self._size, self._callers = rate, rate * 10, callers
+    def __init__(self, rate: float, callers: int = 10_000, *, at_once: float | None = None) -> None:
+        self._rate, self._size, self._callers = rate, at_once or rate * 10, callers
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
         self._lock = threading.Lock()
 

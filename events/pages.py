@@ -133,6 +133,16 @@ def trouble() -> HTMLResponse:
     return page("Please try again", "<p>We could not save this just now. Please try again in a minute.</p>", 503)
 
 
+def later() -> HTMLResponse:
+    """For a link whose wishes changed too often to be kept. A stop is always kept, so nobody waits with one."""
+    return page(
+        "Please try again",
+        "<p>Your choices changed many times just now, and this one was not saved. Please try again in a few minutes. "
+        'To stop messages works at any time. <a href="">Back to the page</a></p>',
+        429,
+    )
+
+
 def unclear() -> HTMLResponse:
     """For a form that was not sent by our page."""
     return page("Please choose", '<p>We did not understand the choice. <a href="">Back to the page</a></p>', 400)

@@ -11,24 +11,25 @@ from senders.contract import CHANNELS, EMAIL, Preference
 ONE_CLICK, PAGE = "one_click", "preference_page"
 PAUSES = {"pause_30": timedelta(days=30), "pause_90": timedelta(days=90)}
 KINDS = {"stop": "unsubscribed", "start": "resubscribed"}
+UNSUBSCRIBE = f"stop_{EMAIL}"
+"""The choice that a mail program's button makes (RFC 8058), and ours beside it."""
 
 
-def unsubscribe(message_id: UUID, *, source: str, occurred_at: datetime, received_at: datetime) -> list[Preference]:
-    """No more e-mail, by a mail program's button (RFC 8058) or ours."""
-    asked = Preference("", EMAIL, "unsubscribed", source, occurred_at, message_id)
-    return [_keyed(asked, received_at)]
+def choose(
+    choice: str, message_id: UUID, *, occurred_at: datetime, received_at: datetime, source: str = PAGE
+) -> list[Preference]:
+    """The rows of one button, ours or a mail program's (`source`): a pause holds for every channel.
 
-
-def choose(choice: str, message_id: UUID, *, occurred_at: datetime, received_at: datetime) -> list[Preference]:
-    """The rows of one button: a pause holds for every channel. Raises `KeyError` for a choice that is none."""
+    Raises `KeyError` for a choice that is none.
+    """
     if choice in PAUSES:
         until = occurred_at + PAUSES[choice]
-        asked = [Preference("", one, "paused", PAGE, occurred_at, message_id, until=until) for one in CHANNELS]
+        asked = [Preference("", one, "paused", source, occurred_at, message_id, until=until) for one in CHANNELS]
     else:
         verb, _, channel = choice.partition("_")
         if channel not in CHANNELS:
             raise KeyError(choice)
-        asked = [Preference("", channel, KINDS[verb], PAGE, occurred_at, message_id)]
+        asked = [Preference("", channel, KINDS[verb], source, occurred_at, message_id)]
     return [_keyed(one, received_at) for one in asked]
 
 

@@ -1,7 +1,7 @@
 """What the shop's service worker reports of a notification, by a signed link: `{"event": "clicked"}`, or `shown`.
 
 Push services report nothing back; the link's token names the message, so that whoever holds it speaks for that
-message alone.
+message alone, and in the words below alone.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from senders.contract import (
 )
 
 PROVIDER = "webpush"
+ENGAGEMENTS = {"clicked": EngagementKind.CLICKED, "opened": EngagementKind.OPENED}
+DELIVERIES = {"shown": DeliveryKind.DELIVERED, "delivered": DeliveryKind.DELIVERED}
 
 
 def parse(call: WebhookCall, message_id: UUID) -> list[Event]:
@@ -31,10 +33,9 @@ def parse(call: WebhookCall, message_id: UUID) -> list[Event]:
         name = None
     if not isinstance(name, str):
         raise Unreadable('JSON like {"event": "clicked"} was expected')
-    key = f"{PROVIDER}:{message_id}:{name[:60]}"
-    if name in {"clicked", "opened"}:
-        clicked = EngagementKind.CLICKED if name == "clicked" else EngagementKind.OPENED
-        return [EngagementEvent(key, PROVIDER, WEBPUSH, clicked, call.occurred_at, message_id)]
-    kind = DeliveryKind.DELIVERED if name in {"shown", "delivered"} else DeliveryKind.UNKNOWN
-    code = None if kind is DeliveryKind.DELIVERED else name[:60]
-    return [DeliveryEvent(key, PROVIDER, WEBPUSH, kind, call.occurred_at, message_id, code=code)]
+    key = f"{PROVIDER}:{message_id}:{name}"
+    if name in ENGAGEMENTS:
+        return [EngagementEvent(key, PROVIDER, WEBPUSH, ENGAGEMENTS[name], call.occurred_at, message_id)]
+    if name in DELIVERIES:
+        return [DeliveryEvent(key, PROVIDER, WEBPUSH, DELIVERIES[name], call.occurred_at, message_id)]
+    raise Unreadable(f"the event is one of {', '.join((*ENGAGEMENTS, *DELIVERIES))}")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
+
 import httpx
+import psycopg
 import pytest
 
+from events.limits import LINK_AT_ONCE
 from tests.integration.events_service import MESSAGE, PREFERENCES, rows
 from warehouse import tokens
 
@@ -125,3 +129,64 @@ def test_pages_load_nothing_from_anywhere_and_are_for_nobody_elses_eyes(client: 
         assert answer.headers["referrer-policy"] == "no-referrer"
         assert answer.headers["cache-control"] == "no-store"
         assert "noindex" in answer.headers["x-robots-tag"]
+
+
+KEPT = "select (select count(*) from events.preference), count(*), max(octet_length(body)) from events.webhook_call"
+
+
+def test_a_link_that_is_pressed_in_a_loop_is_answered_and_stores_nothing_new(
+    client: httpx.Client, warehouse: str
+) -> None:
+    body = b"List-Unsubscribe=One-Click&" + b"x" * 60_000
+    answers = [client.post(unsubscribe(), content=body) for _ in range(3 * LINK_AT_ONCE)]
+    assert {(answer.status_code, "You are unsubscribed" in answer.text) for answer in answers} == {(200, True)}
+    ((wishes, calls, largest),) = rows(warehouse, KEPT)
+    assert wishes == calls
+    assert LINK_AT_ONCE <= wishes <= LINK_AT_ONCE + 2
+    assert largest <= 512
+    other = f"/unsubscribe/{tokens.sign('unsubscribe', uuid.UUID(int=7))}"
+    assert client.post(other).status_code == 200
+    assert rows(warehouse, KEPT)[0][0] == wishes + 1, "each message has a bucket of its own"
+
+
+def test_however_often_a_link_is_pressed_a_stop_is_heard_and_nothing_is_said_that_is_not_so(
+    client: httpx.Client, warehouse: str
+) -> None:
+    def choose(choice: str) -> tuple[int, bool]:
+        answer = client.post(preferences(), data={"choice": choice})
+        return answer.status_code, "was not saved" in answer.text
+
+    for _ in range(LINK_AT_ONCE):
+        assert choose("start_email") == (200, False)
+    assert choose("start_email") == (200, False), "it is stored already"
+    assert choose("stop_email") == (200, False)
+    assert [choose(other) for other in ("start_email", "pause_30")] == [(429, True)] * 2
+    assert client.post(unsubscribe()).status_code == 200
+    assert choose("stop_sms") == (200, False)
+    found = [row[:2] for row in rows(warehouse, PREFERENCES)]
+    assert found == [("email", "resubscribed")] * LINK_AT_ONCE + [("email", "unsubscribed"), ("sms", "unsubscribed")]
+
+
+def test_a_stop_that_could_not_be_stored_is_no_repetition(
+    client: httpx.Client, warehouse: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise psycopg.OperationalError
+
+    for _ in range(LINK_AT_ONCE):
+        client.post(unsubscribe())
+    with monkeypatch.context() as patched:
+        patched.setattr("events.repeats.REPEATED_WITHIN", -1)
+        patched.setattr("events.calls.keep", broken)
+        assert client.post(unsubscribe()).status_code == 503
+    assert client.post(unsubscribe()).status_code == 200
+    assert len(rows(warehouse, PREFERENCES)) == LINK_AT_ONCE + 1
+
+
+def test_a_while_later_the_same_stop_is_stored_again(
+    client: httpx.Client, warehouse: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("events.repeats.REPEATED_WITHIN", -1)
+    for _ in range(LINK_AT_ONCE + 3):
+        client.post(unsubscribe())
+    assert len(rows(warehouse, PREFERENCES)) == LINK_AT_ONCE + 3

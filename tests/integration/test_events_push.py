@@ -8,18 +8,19 @@ from typing import Any
 import httpx
 import pytest
 
+from events.limits import LINK_AT_ONCE
 from tests.integration.events_service import CALLS, DELIVERIES, MESSAGE, rows
 from warehouse import tokens
 
 
 def test_a_service_worker_reports_a_click_once(client: httpx.Client, warehouse: str) -> None:
     url = f"/events/webpush/{tokens.sign('webpush', MESSAGE)}"
-    for body in ({"event": "clicked"}, {"event": "clicked"}, {"event": "shown"}, {"event": "??"}):
+    for body in ({"event": "clicked"}, {"event": "clicked"}, {"event": "shown"}):
         answer = client.post(url, content=json.dumps(body), headers={"Content-Type": "text/plain"})
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
     clicks = "select kind, channel, message_id from events.engagement_event"
     assert rows(warehouse, clicks) == [("clicked", "webpush", MESSAGE)]
-    assert sorted(kind for _, _, kind in rows(warehouse, DELIVERIES)) == ["delivered", "unknown"]
+    assert sorted(kind for _, _, kind in rows(warehouse, DELIVERIES)) == ["delivered"]
     assert client.post(url, content=b"[]").status_code == 400
 
 
@@ -55,3 +56,28 @@ def test_a_browser_that_asks_first_may_report_from_the_shops_origin(client: http
     assert (told.status_code, told.headers["access-control-allow-origin"]) == (200, "*")
     assert rows(warehouse, "select kind from events.engagement_event") == [("clicked",)]
     assert client.options("/events/sendgrid", headers={**shop, **asking}).status_code == 405
+
+
+def test_a_word_that_no_service_worker_says_is_refused_and_little_of_it_is_kept(
+    client: httpx.Client, warehouse: str
+) -> None:
+    url = f"/events/webpush/{tokens.sign('webpush', MESSAGE)}"
+    invented = ("invented", "ann@example.com", "Clicked", "")
+    assert {client.post(url, json={"event": name, "more": "x" * 5_000}).status_code for name in invented} == {400}
+    assert client.post(url, content=b"x" * 100_000).status_code == 413
+    assert client.post(url, json={"event": "clicked", "more": "x" * 5_000}).status_code == 200
+    assert rows(warehouse, DELIVERIES) == []
+    kept = rows(warehouse, "select verdict, octet_length(body), reason from events.webhook_call order by received_at")
+    assert [verdict for verdict, _, _ in kept] == ["malformed"] * 4 + ["oversized", "verified"]
+    assert all(size <= 512 for _, size, _ in kept)
+    assert not any("ann@" in str(reason) for _, _, reason in kept)
+
+
+def test_a_link_that_reports_in_a_loop_is_thanked_and_stores_nothing_new(client: httpx.Client, warehouse: str) -> None:
+    url = f"/events/webpush/{tokens.sign('webpush', MESSAGE)}"
+    for body in ({"event": "shown"}, {"event": "shown"}, {"event": "?"}):
+        statuses = {client.post(url, json=body).status_code for _ in range(LINK_AT_ONCE)}
+        assert statuses == ({400} if body["event"] == "?" else {200})
+    assert len(rows(warehouse, CALLS)) <= LINK_AT_ONCE + 1
+    assert client.post(url, json={"event": "clicked"}).status_code == 200
+    assert rows(warehouse, "select kind from events.engagement_event") == [("clicked",)], "what is new is heard"
