@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from events.limits import KEPT_BY_LINK, KEPT_OF_REFUSED, LITTLE_OF_REFUSED, Allowance
+from events.limits import KEPT_BY_LINK, KEPT_OF_A_HEADER, KEPT_OF_REFUSED, LITTLE_OF_REFUSED, Allowance
 from events.repeats import Link
 from events.store import Call, Store
 from senders.contract import Event, Unreadable, Verdict, WebhookCall
@@ -37,8 +37,19 @@ REASONS: Mapping[Verdict, str] = {
 REFUSED = Allowance()
 """The room that refused calls have on the disk, by day, in this process."""
 
-KEPT_HEADERS = ("content-type", "content-length", "user-agent", "i-twilio-idempotency-token")
-KEPT_PREFIXES = ("x-twilio-",)
+KEPT_HEADERS = frozenset(
+    {
+        "content-type",
+        "content-length",
+        "user-agent",
+        "i-twilio-idempotency-token",
+        "x-twilio-signature",
+        "x-twilio-webhooks-signature-settings",
+        "x-twilio-email-event-webhook-signature",
+        "x-twilio-email-event-webhook-timestamp",
+    }
+)
+"""By name, for a caller may add as many others as they like."""
 
 
 @dataclass(frozen=True)
@@ -106,17 +117,19 @@ def keep(
 ) -> None:
     """Keeps the call with its verdict, and the events it brought.
 
-    Of its body `most` bytes, or all (None) where a provider has signed it; a few of a refused one once the day's room
-    is used up. The hash is that of all that was read.
+    Of its body `most` bytes, or all (None) where a provider has signed it. Once the day's room is used up, a few bytes
+    of a refused one and no headers. The hash is that of all that was read.
     """
-    body = call.body[:most]
-    if most is not None and verdict is not Verdict.VERIFIED and not REFUSED.take(len(body), call.received_at.date()):
-        body = body[:LITTLE_OF_REFUSED]
+    body, headers = call.body[:most], kept_headers(call.headers)
+    if most is not None and verdict is not Verdict.VERIFIED:
+        size = len(body) + sum(len(name) + len(text) for name, text in headers.items())
+        if not REFUSED.take(size, call.received_at.date()):
+            body, headers = body[:LITTLE_OF_REFUSED], {}
     row = Call(
         provider,
         call.received_at,
         verdict,
-        kept_headers(call.headers),
+        headers,
         body,
         reason or REASONS.get(verdict),
         digest=hashlib.sha256(call.body).digest(),
@@ -128,6 +141,4 @@ def keep(
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers worth keeping; never a credential or a cookie."""
-    return {
-        name: text[:1000] for name, text in headers.items() if name in KEPT_HEADERS or name.startswith(KEPT_PREFIXES)
-    }
+    return {name: text[:KEPT_OF_A_HEADER] for name, text in headers.items() if name in KEPT_HEADERS}

@@ -1,4 +1,4 @@
-"""What a stranger may cost: connections, bytes of a body, seconds to send it, calls a second, room on the disk."""
+"""What a stranger may cost: connections, bytes of head and body, seconds for them, calls a second, room on the disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEPT_OF_REFUSED = 64 * 1024
 LITTLE_OF_REFUSED = 256
 """And only this much, beside the body's hash, once the day's `ROOM_FOR_REFUSED` is used up."""
 ROOM_FOR_REFUSED = 64 * 1024 * 1024
-"""Bytes of refused bodies that are kept a day."""
+"""Bytes of refused calls, their headers included, that are kept a day."""
 SMALL_BODY = 64 * 1024
 """What people, browsers and Twilio send."""
 KEPT_BY_LINK = 512
@@ -34,6 +34,12 @@ REPEATED_WITHIN = 30
 """Seconds in which the same again is nothing new, once a link's bucket is empty."""
 ROOM_FOR_LARGE = 64 * 1024 * 1024
 """Bytes of bodies larger than `SMALL_BODY` that may be in memory at once. Small ones always have room."""
+LARGEST_HEAD = 32 * 1024
+"""Bytes of a request's address and headers. SendGrid's and Twilio's take less than 2 KB."""
+HEADER_COSTS = 32
+"""Each header counts as so many bytes beside its own: thousands of tiny ones take memory, too."""
+KEPT_OF_A_HEADER = 200
+"""Bytes of each header that is kept; signatures take about a hundred."""
 SECONDS_TO_SEND = 30
 CONNECTIONS_PER_ADDRESS = 64
 """At once; SendGrid and Twilio post from many."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
 
 import httpx
@@ -14,7 +14,7 @@ import pytest
 from events import calls, patience
 from events.app import create_app
 from events.limits import Allowance, BusyError, Room
-from tests.integration.events_service import MESSAGE, STOP, STRANGER, item, rows, sendgrid, serving, twilio
+from tests.integration.events_service import CALLS, MESSAGE, STOP, STRANGER, item, rows, sendgrid, serving, twilio
 from warehouse import tokens
 
 KEPT = "select octet_length(body), body_sha256 from events.webhook_call order by received_at"
@@ -153,3 +153,56 @@ def test_behind_a_trusted_proxy_each_caller_has_a_rate_of_its_own(
         while client.get("/health", headers=flood).status_code != 429:
             pass
         assert client.get("/health", headers={"X-Forwarded-For": "192.0.2.2"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "again"),
+    [
+        (b"GET /" + b"u" * 16_000, b"u" * 16_000),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ", b"v" * 16_000),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\n" + b"n" * 16_000, b"n" * 16_000),
+        (
+            b"GET /health HTTP/1.1\r\nHost: x\r\n",
+            b"".join(b"X-%d: %s\r\n" % (each, b"v" * 1_000) for each in range(16)),
+        ),
+    ],
+)
+def test_an_address_or_headers_without_end_are_refused(client: httpx.Client, sent: bytes, again: bytes) -> None:
+    with connected(client) as endless:
+        endless.sendall(sent)
+        with suppress(ConnectionError):
+            for _ in range(400):  # some 6 MB
+                endless.sendall(again)
+            pytest.fail("nobody hung up")
+    assert client.get("/health").status_code == 200
+
+
+def test_a_long_head_is_told_so_and_a_long_body_is_no_head(client: httpx.Client) -> None:
+    assert client.get("/health", headers={"X-Long": "v" * 30_000}).status_code == 200
+    assert client.get("/health", headers={"X-Long": "v" * 40_000}).status_code == 431
+    assert client.get("/health?" + "u" * 40_000).status_code == 431
+    assert client.get("/health", headers=[("X", "") for _ in range(1_500)]).status_code == 431
+    chunks = (b'"' + b"x" * 500 + b'",' for _ in range(1_000))
+    assert client.post("/events/sendgrid", content=chunks).status_code == 401
+
+
+def test_headers_after_a_body_count_too(client: httpx.Client) -> None:
+    head = b"POST /unsubscribe/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+    with connected(client) as endless:
+        endless.sendall(head)
+        with suppress(ConnectionError):
+            for _ in range(400):
+                endless.sendall(b"X-More: " + b"v" * 16_000 + b"\r\n")
+            pytest.fail("nobody hung up")
+
+
+def test_of_headers_only_those_are_kept_that_were_named_and_they_count(
+    environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "REFUSED", Allowance(500))
+    invented = {f"X-Twilio-{number}": "v" * 900 for number in range(20)}
+    with serving(create_app()) as client:
+        for _ in range(3):
+            assert client.post("/events/sendgrid", content=b"x", headers={**invented, "User-Agent": "u" * 900}).is_error
+    found = [row[3] for row in rows(environment, CALLS)]
+    assert found == [{"user-agent": "u" * 200, "content-length": "1"}] * 2 + [{}]
