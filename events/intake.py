@@ -24,7 +24,7 @@ from psycopg import sql
 from psycopg.rows import class_row, tuple_row
 
 from events import calls
-from events.store import Brought, Call, Store
+from events.store import REFUSED_VALUES, Brought, Call, Store
 from senders.contract import Event, Unreadable, Verdict, WebhookCall
 from senders.sendgrid import events as sendgrid
 from senders.twilio import events as twilio
@@ -211,7 +211,7 @@ def _add(waiting: Sequence[tuple[_Landed, Brought]], store: Store, folded: Folde
     """All in one statement a kind; where the database refuses a value, row by row, so that it hinders no other."""
     try:
         store.add([brought for _, brought in waiting])
-    except (psycopg.DataError, psycopg.IntegrityError) as error:
+    except REFUSED_VALUES as error:
         if len(waiting) > 1:
             for each in waiting:
                 folded = _add([each], store, folded)

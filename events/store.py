@@ -20,6 +20,16 @@ import psycopg
 from senders.contract import DeliveryEvent, EngagementEvent, Event, Preference, Verdict
 from warehouse.connect import Role, connect
 
+REFUSED_VALUES = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    # Class 54, a key too long for its index among others. psycopg counts it to what goes wrong with a server, but it
+    # goes wrong each time.
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+)
+"""What is raised where the database will never take a value."""
+
 INSERT_CALL = """
 insert into events.webhook_call (call_id, provider, received_at, verdict, reason, headers, body, body_sha256)
 values (%s, %s, %s, %s, %s, %s::jsonb, %b, %b)
@@ -144,9 +154,9 @@ class Store:
                 connection = connect(Role.WEBHOOK, autocommit=True) if fresh else self._idle.pop()
                 try:
                     work(connection)
-                except (psycopg.OperationalError, psycopg.InterfaceError):
+                except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                     connection.close()
-                    if fresh:
+                    if fresh or isinstance(error, REFUSED_VALUES):
                         raise
                     continue  # the server was restarted meanwhile; every insert may be repeated
                 except BaseException:

@@ -6,11 +6,13 @@ a time.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 from uuid import UUID
 
 from twilio.request_validator import RequestValidator, get_signature_algorithm
 
+from senders import wire
 from senders.contract import (
     SMS,
     AddressFault,
@@ -54,6 +56,8 @@ FAULTS = {
 }
 """What an error code of a callback says of the number (https://www.twilio.com/docs/api/errors). Others
 speak of the text (30007 filtered), the account (30002), the queue (30001) or of nothing (30008 unknown)."""
+SID, STATUS = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}"), re.compile(r"[A-Za-z_-]{1,40}")
+"""What both look like, new ones included: they become a key, and an index takes none of any length."""
 STOP = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "OPTOUT", "REVOKE"})
 START = frozenset({"START", "YES", "UNSTOP"})
 EMPTY_TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
@@ -85,13 +89,15 @@ def verify(call: WebhookCall, connection: Connection | None) -> Verdict:
 def parse(call: WebhookCall) -> list[Event]:
     """A status, or what a person asked for. A text without a keyword is no event. Raises `Unreadable` without a SID."""
     fields = _fields(call)
-    sid = fields.get("MessageSid") or fields.get("SmsSid")
-    if not sid:
-        raise Unreadable("a form with MessageSid was expected")
+    sid = fields.get("MessageSid") or fields.get("SmsSid") or ""
+    if not SID.fullmatch(sid):
+        raise Unreadable("a form with MessageSid, two letters and 32 digits, was expected")
     status = fields.get("MessageStatus") or fields.get("SmsStatus") or ""
     if status in {"received", "receiving"} or "MessageStatus" not in fields:
         return _asked(call, sid, fields)
-    code = fields.get("ErrorCode") or None
+    if not STATUS.fullmatch(status):
+        raise Unreadable("a status was expected in MessageStatus, one word")
+    code = wire.scrub(fields.get("ErrorCode") or "", 60) or None
     kind = DELIVERIES.get(status, DeliveryKind.UNKNOWN)
     return [
         DeliveryEvent(
@@ -102,7 +108,7 @@ def parse(call: WebhookCall) -> list[Event]:
             occurred_at=call.occurred_at,
             message_id=_message_id(call.url),
             provider_message_id=sid,
-            code=code if code or kind is not DeliveryKind.UNKNOWN else status[:60],
+            code=code if code or kind is not DeliveryKind.UNKNOWN else status,
             address_fault=FAULTS.get(code or "") if kind is DeliveryKind.FAILED else None,
         )
     ]

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from senders.contract import Event, Unreadable, WebhookCall
+from senders.contract import DeliveryEvent, Event, Unreadable, WebhookCall
 from senders.sendgrid import events as sendgrid
 from senders.twilio import events as twilio
 
@@ -68,6 +68,31 @@ def test_a_body_that_is_no_array_is_unreadable(body: bytes) -> None:
 def test_a_form_without_a_message_is_unreadable(body: bytes) -> None:
     with pytest.raises(Unreadable):
         twilio.parse(WebhookCall({}, body, "https://events.example.com", RECEIVED, RECEIVED))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"MessageSid": "SM" + "a" * 4_000, "MessageStatus": "sent"},
+        {"MessageSid": "SM1", "MessageStatus": "sent"},
+        {"SmsSid": "+12025550101", "Body": "STOP"},
+        {"MessageSid": "SM" + "a" * 32, "MessageStatus": "s" * 4_000},
+        {"MessageSid": "SM" + "a" * 32, "MessageStatus": "ann@example.com"},
+        {"MessageSid": "SM" + "a" * 32, "MessageStatus": ""},
+    ],
+)
+def test_a_sid_or_a_status_that_looks_like_none_is_unreadable(form: dict[str, str]) -> None:
+    with pytest.raises(Unreadable) as refused:
+        twilio.parse(call_of({"url": "u", "form": form}))
+    assert "2025550101" not in str(refused.value)
+    assert "ann@" not in str(refused.value)
+
+
+def test_what_stands_in_an_error_codes_place_is_kept_short_and_without_addresses() -> None:
+    form = {"MessageSid": "SM" + "a" * 32, "MessageStatus": "failed", "ErrorCode": "+12025550101 " + "x" * 4_000}
+    (event,) = twilio.parse(call_of({"url": "u", "form": form}))
+    assert isinstance(event, DeliveryEvent)
+    assert event.code == "… " + "x" * 58
 
 
 def test_the_same_event_has_the_same_key_in_another_batch() -> None:

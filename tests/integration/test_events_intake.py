@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -117,6 +118,20 @@ def test_a_row_whose_values_the_database_refuses_is_kept_and_hinders_no_other_of
     ((verdict, reason),) = rows(warehouse, "select verdict, reason from events.webhook_call")
     assert verdict == "malformed"
     assert "the database refuses a value of it (CheckViolation)" in reason
+
+
+def test_a_row_with_a_key_that_no_index_takes_ends_no_dispatch(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = "".join(hashlib.sha512(b"%d" % number).hexdigest() for number in range(100))
+    land(warehouse, "twilio", urlencode({"MessageSid": f"SM{noise}", "MessageStatus": "delivered"}))
+    monkeypatch.setattr(sendgrid_events, "_key", lambda one: f"{noise if one['sg_event_id'] == 'a' else 'b'}")
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "a")]))
+    land(warehouse, "sendgrid", json.dumps([item("delivered", "b")]))
+    fold_as_dispatch_does()
+    assert rows(warehouse, "select event_key from events.delivery_event") == [("b",)]
+    found = rows(warehouse, "select provider, reason from events.webhook_call order by provider desc")
+    assert [provider for provider, _ in found] == ["twilio", "sendgrid"]
+    assert "MessageSid, two letters and 32 digits, was expected" in found[0][1]
+    assert "the database refuses a value of it (ProgramLimitExceeded)" in found[1][1]
 
 
 def test_the_events_of_many_rows_go_into_one_statement(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> None:
