@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -52,13 +53,21 @@ PREFERENCES = {
     "spamreport": ("unsubscribed", "complaint"),
 }
 
-DROPPED = {
+DROPPED: Mapping[str, AddressFault | None] = {
     "bounced address": AddressFault.INVALID,
     "invalid": AddressFault.INVALID,
     "unsubscribed address": AddressFault.UNSUBSCRIBED,
     "spam reporting address": AddressFault.COMPLAINED,
+    "unsubscribed group": None,
+    "spam content": None,
+    "invalid smtpapi header": None,
+    "recipient list over package quota": None,
+    "duplicate message": None,
 }
-"""Why SendGrid did not even try, where that is the address (Event Webhook reference, `dropped`)."""
+"""Why SendGrid did not even try, and what that says of the address (Event Webhook reference, `dropped`; Drops)."""
+BOUNCES = frozenset({"bounce", "blocked"})
+_STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
+"""RFC 3463, 2."""
 
 _TOKEN = re.compile(r"(/(?:unsubscribe|preferences)/)[^/?#]+")
 """A link back to us is a key to somebody's preferences: a click on it is kept without the token."""
@@ -109,7 +118,11 @@ def _fault(kind: DeliveryKind, item: dict[str, Any]) -> AddressFault | None:
     """`bounced` says it by itself; a block is soft; a drop has its reason in words."""
     if kind is DeliveryKind.FAILED:
         return AddressFault.SOFT
-    return DROPPED.get(str(item.get("reason")).strip().lower()) if kind is DeliveryKind.DROPPED else None
+    return DROPPED.get(_reason(item)) if kind is DeliveryKind.DROPPED else None
+
+
+def _reason(item: dict[str, Any]) -> str:
+    return str(item.get("reason")).strip().lower()
 
 
 def _is_machine(item: dict[str, Any]) -> bool:
@@ -119,11 +132,13 @@ def _is_machine(item: dict[str, Any]) -> bool:
 
 
 def _code(name: str, item: dict[str, Any]) -> str | None:
+    """A word that SendGrid documents: analysts read codes. Words of any other kind stand in `detail`, scrubbed."""
     if name == "bounce":
-        return str(item.get("type") or "bounce") + (f" {item['status']}" if item.get("status") else "")
+        kind, status = str(item.get("type")), str(item.get("status"))
+        return (kind if kind in BOUNCES else "bounce") + (f" {status}" if _STATUS.fullmatch(status) else "")
     if name == "dropped":
-        return str(item.get("reason") or "dropped").lower().replace(" ", "_")[:60]
-    return name[:60] if name not in DELIVERIES else None
+        return _reason(item).replace(" ", "_") if _reason(item) in DROPPED else "dropped"
+    return wire.scrub(name, 60) if name not in DELIVERIES else None
 
 
 def _key(item: dict[str, Any]) -> str:
