@@ -84,17 +84,18 @@ def judge(run_id: UUID, *, folder: Path, docs: Path) -> Judgement:
     Raises `WinbackError` when there is no such run, or nothing of it to judge.
     """
     with connect(Role.DBT, autocommit=True) as connection:
-        verdicts = [_verdict(connection, it, folder, docs) for it in _judged(connection, run_id)]
+        verdicts = [_verdict(connection, it, folder, docs) for it in judged(connection, run_id)]
     return Judgement(run_id, verdicts, docs)
 
 
 def first_live(run_id: UUID) -> list[str]:
     """The campaigns whose definition this run is the first to send for, on a live clock; none of a simulated run."""
     with connect(Role.DBT, autocommit=True) as connection:
-        return [it.campaign for it in _judged(connection, run_id) if it.is_live and _is_first(connection, it)]
+        return [it.campaign for it in judged(connection, run_id) if it.is_live and _is_first(connection, it)]
 
 
-def _judged(connection: psycopg.Connection, run_id: UUID) -> list[Judged]:
+def judged(connection: psycopg.Connection, run_id: UUID) -> list[Judged]:
+    """What there is to judge of a run: its campaigns. Raises `WinbackError` when there is nothing."""
     run = connection.execute(
         "select r.mode, r.clock, r.definition_hash, array(select d.as_of from outbox.run_day as d"
         " where d.run_id = r.run_id order by d.as_of) from outbox.run as r where r.run_id = %s",

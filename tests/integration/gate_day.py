@@ -15,7 +15,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from campaigns import definition
-from expectations import suites, volume
+from expectations import gate, suites, volume
 from expectations.suites import DECISIONS, REQUESTS, Judged
 from tests.integration.handoff_stub import HANDOFF
 from warehouse import settings
@@ -203,14 +203,24 @@ def day_of_its_own(postgres: str, template_database: str) -> Iterator[Built]:
 
 def broken(it: Built, *, live: bool = True) -> set[str]:
     """The rules that do not hold, asked in the test's own transaction."""
-    judged = Judged(it.run_id, live, CLOCK, [DAY], it.definition_hash, it.body)
-    decisions = [*suites.rules(DECISIONS, judged), *(x.rule() for x in volume.expected(it.owner, judged))]
-    if share := volume.share_rule(it.owner, judged):
+    return _broken(it.owner, Judged(it.run_id, live, CLOCK, [DAY], it.definition_hash, it.body))
+
+
+def broken_rules(run_id: uuid.UUID) -> set[str]:
+    """The rules that do not hold for a run of one campaign that dbt has built."""
+    with connect(Role.DBT, autocommit=True) as connection:
+        (judged,) = gate.judged(connection, run_id)
+        return _broken(connection, judged)
+
+
+def _broken(connection: psycopg.Connection, judged: Judged) -> set[str]:
+    decisions = [*suites.rules(DECISIONS, judged), *(x.rule() for x in volume.expected(connection, judged))]
+    if share := volume.share_rule(connection, judged):
         decisions.append(share)
     found = set()
     for what, rules in ((REQUESTS, suites.rules(REQUESTS, judged)), (DECISIONS, decisions)):
         for rule in rules:
-            row = it.owner.execute(rule.counting(suites.batch(what, judged))).fetchone()
+            row = connection.execute(rule.counting(suites.batch(what, judged))).fetchone()
             if row and row[0]:
                 found.add(rule.name)
     return found

@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration import dbt_definition
 from tests.integration.dbt_days import at, begin, build, contact, database, decisions, enqueue, insert, order, rows
+from tests.integration.gate_day import broken_rules
 from warehouse.connect import Role, connect
 
 pytestmark = pytest.mark.slow
@@ -18,7 +19,8 @@ TAG = "customer_not-active_after-reactivation"
 
 @pytest.fixture(scope="module")
 def history(postgres: str, template_database: str) -> Iterator[dict[str, Any]]:
-    """Four days decided and enqueued. Day -> {(contact, step): decision}; `tags <day>`: what was asked for."""
+    """Four days decided and enqueued. Day -> {(contact, step): decision}; `tags <day>`: what was asked for;
+    `gate <day>`: the rules of the gate that do not hold."""
     with database(postgres, template_database), connect(Role.OWNER) as connection:
         connection.autocommit = True
         _people(connection)
@@ -28,6 +30,7 @@ def history(postgres: str, template_database: str) -> Iterator[dict[str, Any]]:
             build()
             told[day] = decisions(run_id)
             told[f"tags {day}"] = rows("select contact_id, tag, action from handoff.tag_requests")
+            told[f"gate {day}"] = broken_rules(run_id)
             enqueue(connection, run_id)
             if day == "2017-10-01":
                 _visit(connection, "created", at("2017-10-03"))
@@ -91,3 +94,9 @@ def test_any_sign_of_life_takes_the_tag_away(history: dict[str, Any]) -> None:
 
 def test_a_tag_is_asked_for_once(history: dict[str, Any]) -> None:
     assert ("quiet", "tag") not in history["2017-10-10"]
+
+
+def test_the_gate_lets_every_day_of_it_pass(history: dict[str, Any]) -> None:
+    assert {day: history[day] for day in history if day.startswith("gate")} == {
+        f"gate 2017-10-{day}": set() for day in ("01", "05", "08", "10")
+    }
