@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
+import socket
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -21,9 +25,10 @@ import urllib3
 from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, LocationValueError
+from urllib3.exceptions import ClosedPoolError, HTTPError, LocationValueError
 from urllib3.exceptions import TimeoutError as NoAnswerInTime
 from urllib3.util import parse_url
+from urllib3.util.connection import allowed_gai_family, create_connection
 
 from senders.contract import UNREACHABLE, NotSent, OutcomeUnknown, SendError
 from warehouse.errors import Misconfigured
@@ -34,9 +39,12 @@ HOSTS_KEPT = 32
 """Hosts to which connections are kept."""
 ROUTES_KEPT = 1000
 """Origins whose way out is remembered: a subscription can name any host."""
+WHOLE_CALL = 2
+"""Waiting times that a whole call has, from its beginning to the last byte of its answer."""
+LONGEST_SLEEP_SECONDS = 3600.0
 
-# At DEBUG it prints URLs: accounts and endpoints.
-logging.getLogger("urllib3").setLevel(logging.WARNING)
+# It prints URLs, accounts and endpoints: at DEBUG, and at WARNING where a header of an answer is malformed.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 class BadUrl(ValueError):  # noqa: N818 - a fact, which vendors translate
@@ -66,31 +74,155 @@ class _NeverStood(Exception):  # noqa: N818 - a fact; outside of what urllib3 ca
     """No connection (or no TLS, or no way through the proxy): nothing of the request was written."""
 
 
-def _connect(standing: Any) -> None:
+class _Call:
+    """One request of one thread."""
+
+    __slots__ = ("descriptor", "due", "is_late")
+
+    def __init__(self, due: float) -> None:
+        self.due = due
+        """When it has to be over, in the seconds of `time.monotonic()`."""
+        self.descriptor: int | None = None
+        """A second one of its connection's, which no TLS layer and no `close` takes away."""
+        self.is_late = False
+        """Its connection was cut."""
+
+
+class _Watch:
+    """Cuts the connections of calls that are not over in time: one thread for the whole process.
+
+    A socket's own timeout is for one `recv`, and an answer can be drawn out over any number of those.
+    """
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """From nothing: also in a process that was forked, which has inherited no thread."""
+        self._changed = threading.Condition(threading.Lock())
+        self._calls: set[_Call] = set()
+        self._wakes_at = math.inf
+        self._is_running = False
+
+    def hold(self, call: _Call, sock: socket.socket) -> None:
+        """Begins to watch a call's connection. Raises `_NeverStood` before anything is written."""
+        if call.descriptor is not None:
+            return
+        try:
+            call.descriptor = os.dup(sock.fileno())
+            with self._changed:
+                if not self._is_running:
+                    threading.Thread(target=self._run, name="http-deadlines", daemon=True).start()
+                    self._is_running = True
+                self._calls.add(call)
+                if call.due < self._wakes_at:
+                    self._wakes_at = call.due
+                    self._changed.notify()
+        except (OSError, RuntimeError) as error:  # no descriptor or no thread is left
+            raise _NeverStood(type(error).__name__) from None
+
+    def let_go(self, call: _Call) -> None:
+        """Ends it; from now on `is_late` is what it is. Before anybody else may use the connection."""
+        if call.descriptor is None:
+            return
+        with self._changed:
+            self._calls.discard(call)
+        os.close(call.descriptor)
+        call.descriptor = None
+
+    def _run(self) -> None:
+        with self._changed:
+            while True:
+                now = monotonic()
+                for call in [each for each in self._calls if each.due <= now]:
+                    self._calls.discard(call)
+                    call.is_late = True
+                    _cut(call.descriptor)
+                self._wakes_at = min((each.due for each in self._calls), default=math.inf)
+                self._changed.wait(min(self._wakes_at - now, LONGEST_SLEEP_SECONDS))
+
+
+def _cut(descriptor: int | None) -> None:
+    """Wakes whoever reads from a connection or writes to it."""
     try:
-        standing()
-    except (OSError, HTTPError) as error:
-        raise _NeverStood(type(error).__name__) from None
+        sock = socket.socket(fileno=descriptor)
+    except OSError:
+        return
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:  # it is gone already
+        return
+    finally:
+        sock.detach()
+
+
+class _Thread(threading.local):
+    call: _Call
+    """What this thread asks for now."""
+
+
+_watch = _Watch()
+os.register_at_fork(after_in_child=_watch.begin)
+_thread = _Thread()
 
 
 class Plain(HTTPConnection):
-    """A connection that knows whether it ever stood."""
+    """A connection that knows whether it ever stood, and is cut when its call is not over in time."""
 
     def connect(self) -> None:
-        """Raises `_NeverStood`."""
-        _connect(super().connect)
+        """Raises `_NeverStood`, and `BadUrl` where the host can be no name."""
+        try:
+            super().connect()
+        except (SendError, Misconfigured):
+            raise
+        except (UnicodeError, LocationValueError) as error:
+            raise BadUrl(type(error).__name__) from None
+        except Exception as error:  # noqa: BLE001 - a proxy can answer CONNECT with anything
+            raise _NeverStood(type(error).__name__) from None
+
+    def _new_conn(self) -> socket.socket:
+        call = _thread.call
+        sock = self._first_of_all_addresses(call.due)
+        _watch.hold(call, sock)
+        return sock
+
+    def _first_of_all_addresses(self, due: float) -> socket.socket:
+        """urllib3 gives each address of a name the whole waiting time, and a name can have any number of them."""
+        failure = OSError("no address")
+        host = self._dns_host.strip("[]")
+        for *_, place in socket.getaddrinfo(host, self.port, allowed_gai_family(), socket.SOCK_STREAM):
+            seconds = min(float(self.timeout or math.inf), due - monotonic())
+            if seconds <= 0:
+                raise TimeoutError
+            try:
+                return create_connection((str(place[0]), int(place[1])), seconds, socket_options=self.socket_options)
+            except OSError as error:
+                failure = error
+        raise failure
+
+    def request(self, *asked: Any, **options: Any) -> None:
+        """Watches a kept connection, too. Raises `_NeverStood` where it cannot."""
+        if self.sock is not None:
+            _watch.hold(_thread.call, self.sock)
+        super().request(*asked, **options)
 
 
-class Secure(HTTPSConnection):
+class Secure(Plain, HTTPSConnection):
     """The same over TLS."""
 
-    def connect(self) -> None:
-        """Raises `_NeverStood`."""
-        _connect(super().connect)
+
+class _Pool(HTTPConnectionPool):
+    def _put_conn(self, conn: Any) -> None:
+        _watch.let_go(_thread.call)
+        super()._put_conn(conn)
 
 
-class _PlainPool(HTTPConnectionPool):
+class _PlainPool(_Pool):
     ConnectionCls = Plain
+
+
+class _SecurePool(_Pool, HTTPSConnectionPool):
+    """Of connections that each `Http` names."""
 
 
 class Http:
@@ -100,8 +232,9 @@ class Http:
         self, who: str, *, connections: int, timeout: float, is_direct: bool, secure: type[Secure] = Secure
     ) -> None:
         """`who`: whom a failure names. `connections`: kept, to one host. `timeout`: seconds for a connection, and again
-        for each part of an answer. `is_direct`: past the proxies and certificates that the environment names."""
-        self._who, self._is_direct = who, is_direct
+        for each part of an answer; a whole call has `WHOLE_CALL` of them. `is_direct`: past the proxies and
+        certificates that the environment names."""
+        self._who, self._is_direct, self._whole = who, is_direct, WHOLE_CALL * timeout
         named = None if is_direct else os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         trusted = named or certifi.where()
         self._settings: dict[str, Any] = {
@@ -110,7 +243,7 @@ class Http:
             "timeout": urllib3.Timeout(connect=timeout, read=timeout),
             "ca_cert_dir" if Path(trusted).is_dir() else "ca_certs": trusted,
         }
-        pool = type("_SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": secure})
+        pool = type("_SecurePool", (_SecurePool,), {"ConnectionCls": secure})
         self._pools = {"http": _PlainPool, "https": pool}
         self._manager = lru_cache(maxsize=None)(self._manager_of)
         self._proxy = lru_cache(maxsize=ROUTES_KEPT)(_proxy_of)
@@ -119,55 +252,91 @@ class Http:
         """One request, and the answer of whom it was made to: redirects are answers like others.
 
         Raises `BadUrl` and `NotSent` (code `unreachable`), where nothing of it was written; `OutcomeUnknown` (code
-        `timeout` or `no_answer`), where it may have left; `Misconfigured` for a proxy that is of no use.
+        `timeout` or `no_answer`), where it may have left; `Misconfigured` for a proxy that is of no use. A call that is
+        not over in time is cut; only for the system to resolve a name there is no end but the system's own.
         """
-        parts = urlsplit(url)
-        proxy = None if self._is_direct else self._proxy(f"{parts.scheme}://{parts.netloc}")
+        proxy = self._way_out(url)
+        call = _thread.call = _Call(monotonic() + self._whole)
         try:
             answer = self._manager(proxy).urlopen(
                 method, url, body=body, headers=headers, retries=False, redirect=False, preload_content=False
             )
-            return Answer(answer.status, answer.headers, _read(answer))
-        except SendError:
+            read = Answer(answer.status, answer.headers, _read(answer))
+        except (SendError, Misconfigured, BadUrl):
             raise
-        except _NeverStood as error:
-            raise NotSent(f"No connection to {self._who} ({error}).", code=UNREACHABLE) from None
+        except (_NeverStood, ClosedPoolError) as error:
+            raise NotSent(f"No connection to {self._who} ({_reason(error)}).", code=UNREACHABLE) from None
         except LocationValueError as error:
             raise BadUrl(type(error).__name__) from None
-        except (HTTPError, OSError) as error:
-            code = "timeout" if isinstance(error, NoAnswerInTime) else "no_answer"
-            raise OutcomeUnknown(
-                f"No answer from {self._who} that can be trusted ({type(error).__name__}).", code=code
-            ) from None
+        except Exception as error:  # noqa: BLE001 - whatever broke, it may have left
+            raise self._doubt(type(error).__name__, is_late=call.is_late or isinstance(error, NoAnswerInTime)) from None
+        finally:
+            _watch.let_go(call)
+        if call.is_late:
+            raise self._doubt("cut", is_late=True)
+        return read
+
+    def _doubt(self, reason: str, *, is_late: bool) -> OutcomeUnknown:
+        code = "timeout" if is_late else "no_answer"
+        return OutcomeUnknown(f"No answer from {self._who} that can be trusted ({reason}).", code=code)
+
+    def _way_out(self, url: str) -> str | None:
+        """The proxy to take. Raises `BadUrl`, `Misconfigured`."""
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError as error:
+            raise BadUrl(type(error).__name__) from None
+        return None if self._is_direct else self._proxy(f"{parts.scheme}://{parts.netloc}")
 
     def _manager_of(self, proxy: str | None) -> urllib3.PoolManager:
         if proxy is None:
             manager = urllib3.PoolManager(**self._settings)
         else:
             try:
-                sign_in = parse_url(proxy).auth
-                headers = urllib3.make_headers(proxy_basic_auth=unquote(sign_in)) if sign_in else None
+                way = parse_url(proxy)
+                (way.host or "..").encode("idna")
+                headers = urllib3.make_headers(proxy_basic_auth=unquote(way.auth)) if way.auth else None
                 manager = urllib3.ProxyManager(proxy, proxy_headers=headers, **self._settings)
             except (HTTPError, ValueError) as error:
-                raise Misconfigured(
-                    f"The proxy that the environment names for {self._who} cannot be used ({type(error).__name__}): an "
-                    "http or https one was expected in HTTPS_PROXY. Nothing was sent."
-                ) from None
+                raise _unusable(error) from None
         manager.pool_classes_by_scheme = self._pools
         return manager
 
 
 def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
-    """The answer's body. One that goes on and on is left, with its connection."""
-    body = answer.read(LARGEST_ANSWER, decode_content=True)
-    if len(body) == LARGEST_ANSWER:
-        answer.close()
-    else:
-        answer.release_conn()
-    return body
+    """The answer's body as it came: nobody was asked to compress it. One that goes on and on is left, with its
+    connection. Never more of it than a buffer at once: the length of a chunk can be a lie."""
+    body = b""
+    while len(body) < LARGEST_ANSWER:
+        part = answer.read1(LARGEST_ANSWER - len(body), decode_content=False)
+        if not part:
+            answer.release_conn()
+            return body
+        body += part
+    answer.close()
+    return body[:LARGEST_ANSWER]
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, _NeverStood) else type(error).__name__
 
 
 def _proxy_of(origin: str) -> str | None:
-    """The proxy that the environment names for an origin; None: straight ahead (`NO_PROXY`, or none is named)."""
+    """The proxy that the environment names for an origin; None: straight ahead (`NO_PROXY`, or none is named).
+
+    Raises `Misconfigured` for one that is no URL.
+    """
     found = select_proxy(origin, get_environ_proxies(origin, no_proxy=None))
-    return prepend_scheme_if_needed(found, "http") if found else None
+    try:
+        return prepend_scheme_if_needed(found, "http") if found else None
+    except (HTTPError, ValueError) as error:
+        raise _unusable(error) from None
+
+
+def _unusable(error: Exception) -> Misconfigured:
+    return Misconfigured(
+        f"The proxy that the environment names in HTTPS_PROXY (or HTTP_PROXY, ALL_PROXY) cannot be used "
+        f"({type(error).__name__}): an http or https URL was expected, with %23 for a # and %40 for an @ in its "
+        "password. Nothing was sent."
+    )

@@ -64,7 +64,8 @@ def refuse_own_host(connection: Connection, host: str) -> None:
 
 
 def timeout_of(connection: Connection) -> float:
-    """Seconds to wait for a connection, and again for each part of an answer: extra `timeout_seconds`, default 10."""
+    """Seconds to wait for a connection, and again for each part of an answer: extra `timeout_seconds`, default 10. A
+    whole text or notification has twice as many."""
     return positive(connection, "timeout_seconds", DEFAULT_TIMEOUT_SECONDS)
 
 

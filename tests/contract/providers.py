@@ -130,7 +130,7 @@ class Provider(ABC):
     @abstractmethod
     def behaves(self, how: str, *, bad: int | None = None) -> None:
         """`accepts`, `throttles` and `is_busy` (429 and 503, 70 seconds), `throttles_until` (a date), `fails`, `hangs`,
-        `resets`, `cuts`, `takes_and_drops`, `talks_nonsense`, `refuses_us`,
+        `resets`, `cuts`, `garbles`, `takes_and_drops`, `talks_nonsense`, `refuses_us`,
         `is_down`; `refuses` the recipient of message number `bad`."""
 
 
@@ -206,7 +206,7 @@ class HttpProvider(Provider):
             self.taken += ids
             if how == "takes_and_drops":
                 return Reply(trouble="reset")
-            return replace(self.ok(request), trouble="cut" if how == "cuts" else "")
+            return replace(self.ok(request), trouble={"cuts": "cut", "garbles": "garbled"}.get(how, ""))
 
         self.stub.answer = answer
 
@@ -238,7 +238,7 @@ class Twilio(HttpProvider):
     """Twilio's Messages.json."""
 
     vendor, channel, conn_id = "twilio", SMS, connections.TWILIO
-    secrets = (TOKEN,)
+    secrets = (TOKEN, SID)
 
     def connection(self, url: str) -> dict[str, Any]:
         extra = {"webhook_url": "https://events.example.com/events/twilio"}
@@ -260,7 +260,7 @@ class WebPush(HttpProvider):
     """A push service; each message has its own endpoint, whose number names it."""
 
     vendor, channel, conn_id = "webpush", WEBPUSH, connections.WEBPUSH
-    secrets = (_vapid,)
+    secrets = (_vapid, "/s/1")
 
     def connection(self, url: str) -> dict[str, Any]:
         return {"conn_type": "webpush", "password": _vapid, "extra": {"sandbox_host": urlsplit(url).netloc}}

@@ -30,7 +30,8 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Reply:
-    """What is answered. `trouble` breaks the answer: `reset` before it, `cut` in its middle, `hang` instead of it."""
+    """What is answered. `trouble` breaks the answer: `reset` before it, `cut` in its middle, `hang` instead of it,
+    `garbled` with a line among its headers that is none."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -80,6 +81,8 @@ def running() -> Iterator[Stub]:
             for name, text in reply.headers.items():
                 self.send_header(name, text)
             self.send_header("Content-Length", str(len(reply.body) + (100 if reply.trouble == "cut" else 0)))
+            if reply.trouble == "garbled":
+                self.send_header("X-Odd", "1\r\nno header at all")
             self.end_headers()
             self.wfile.write(reply.body)
             if reply.trouble == "cut":

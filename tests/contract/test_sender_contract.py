@@ -196,7 +196,11 @@ def test_whatever_happens_every_message_has_one_outcome_and_accepted_means_taken
 
 
 @pytest.mark.parametrize(
-    "how", ["accepts", "refuses", "throttles", "fails", "resets", "takes_and_drops", "talks_nonsense", "refuses_us"]
+    "how",
+    [
+        *("accepts", "refuses", "throttles", "fails", "resets", "takes_and_drops", "talks_nonsense", "refuses_us"),
+        "garbles",
+    ],
 )
 def test_nothing_personal_and_no_secret_is_logged_or_shown(
     provider: Provider, how: str, caplog: pytest.LogCaptureFixture

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import logging
+import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import repeat
+from pathlib import Path
 
 import pytest
 
+import senders.http
 from senders.contract import UNREACHABLE, NotSent, OutcomeUnknown
 from senders.http import LARGEST_ANSWER, BadUrl, Http
 from tests.contract.stub import Reply, Stub
@@ -102,6 +109,149 @@ def test_an_answer_without_end_is_read_to_a_limit_and_left(stub: Stub) -> None:
     assert stub.connections == 2, "what is left of an answer is not taken for the next one"
 
 
+def drip(first: bytes, part: bytes, pause: float = 0.1) -> Callable[[socket.socket], None]:
+    """A server that says `first`, and then `part` again and again, sooner each time than a `recv` would wait."""
+
+    def serve(connection: socket.socket) -> None:
+        head_of(connection)
+        connection.sendall(first)
+        try:
+            for _ in range(200):
+                time.sleep(pause)
+                connection.sendall(part)
+        except OSError:
+            return
+
+    return serve
+
+
+CREATED = b"HTTP/1.1 201 Created\r\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "part"),
+    [
+        (b"", b"H"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (CREATED, b"X"),
+        (CREATED + b"Content-Length: 1000\r\n\r\n", b"x"),
+        (CREATED + b"Connection: close\r\n\r\n", b"x"),
+        (CREATED + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"Trailer: x\r\n"),
+        (CREATED + b"Content-Encoding: gzip\r\nContent-Length: 9999\r\n\r\n", gzip.compress(b"")),
+    ],
+)
+def test_an_answer_that_is_drawn_out_is_cut_and_in_doubt(first: bytes, part: bytes) -> None:
+    began = time.monotonic()
+    with listening(drip(first, part)) as port, pytest.raises(OutcomeUnknown) as doubt:
+        http(timeout=0.5).request("POST", f"http://127.0.0.1:{port}/", {}, b"x")
+    assert doubt.value.code == "timeout"
+    assert time.monotonic() - began < 10
+
+
+def test_a_proxy_that_draws_out_its_answer_means_that_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    began = time.monotonic()
+    with listening(drip(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n")) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        with pytest.raises(NotSent) as unsent:
+            http(is_direct=False, timeout=0.5).request("POST", "https://api.example.com/v1", {}, b"secret words")
+    assert unsent.value.code == UNREACHABLE
+    assert time.monotonic() - began < 10
+
+
+def test_a_name_with_many_addresses_has_no_more_time_than_one_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[float] = []
+    addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"192.0.2.{number}", 443)) for number in range(200)]
+
+    def hang(_: tuple[str, int], seconds: float, **__: object) -> socket.socket:
+        tried.append(seconds)
+        time.sleep(min(seconds, 0.3))
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+    monkeypatch.setattr(senders.http, "create_connection", hang)
+    with pytest.raises(NotSent) as unsent:
+        http(timeout=0.3).request("POST", "https://push.example.net/", {}, b"x")
+    assert unsent.value.code == UNREACHABLE
+    assert 1 <= len(tried) <= 3
+
+
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def test_a_call_that_is_over_leaves_nothing_behind_and_its_connection_to_the_next(stub: Stub) -> None:
+    stub.answer = lambda _: Reply(201, {}, b"taken")
+    asked = http(timeout=0.3)
+    before = descriptors()
+    for number in range(20):
+        assert asked.request("POST", f"{stub.url}/{number}", {}, b"x").body == b"taken"
+        time.sleep(0.1)
+    assert stub.connections == 1, "no later call is cut for the sake of an earlier one"
+    assert descriptors() <= before + 3
+
+
+def test_a_process_that_is_forked_watches_its_own_calls(stub: Stub) -> None:
+    stub.answer = lambda _: Reply(201)
+    asked = http(timeout=0.5)
+    assert asked.request("POST", stub.url, {}, b"x").status_code == 201
+    with listening(drip(CREATED, b"X")) as port:
+        child = os.fork()
+        if child == 0:
+            code = ""
+            try:
+                http(timeout=0.5).request("POST", f"http://127.0.0.1:{port}/", {}, b"x")
+            except OutcomeUnknown as doubt:
+                code = doubt.code or ""
+            finally:
+                os._exit(0 if code == "timeout" else 1)
+        _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_nobody_is_asked_to_compress_and_what_calls_itself_compressed_is_an_answer_like_others(stub: Stub) -> None:
+    stub.answer = lambda _: Reply(410, {"Content-Encoding": "gzip"}, b"no gzip at all")
+    answer = http().request("POST", stub.url, {}, b"x")
+    assert (answer.status_code, answer.body) == (410, b"no gzip at all")
+    assert stub.requests[0].headers["accept-encoding"] == "identity"
+
+
+def test_the_length_of_a_chunk_can_be_a_lie() -> None:
+    def flood(connection: socket.socket) -> None:
+        head_of(connection)
+        try:
+            connection.sendall(CREATED + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n")
+            for part in repeat(b"x" * LARGEST_ANSWER, 500):
+                connection.sendall(part)
+        except OSError:
+            return
+
+    with listening(flood) as port:
+        assert len(http().request("POST", f"http://127.0.0.1:{port}/", {}, b"x").body) == LARGEST_ANSWER
+
+
+def test_whatever_breaks_during_a_call_leaves_it_in_doubt(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> bytes:
+        raise RuntimeError
+
+    stub.answer = lambda _: Reply(201)
+    monkeypatch.setattr(senders.http, "_read", broken)
+    with pytest.raises(OutcomeUnknown) as doubt:
+        http().request("POST", stub.url, {}, b"x")
+    assert doubt.value.code == "no_answer"
+
+
+def test_a_malformed_header_of_an_answer_puts_no_url_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    def serve(connection: socket.socket) -> None:
+        head_of(connection)
+        connection.sendall(CREATED + b"no header at all\r\nContent-Length: 0\r\n\r\n")
+
+    with listening(serve) as port:
+        assert http().request("POST", f"http://127.0.0.1:{port}/secret", {}, b"x").status_code == 201
+    assert "secret" not in caplog.text
+
+
 def test_nobody_there_means_that_nothing_left() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -110,7 +260,17 @@ def test_nobody_there_means_that_nothing_left() -> None:
     assert unsent.value.code == UNREACHABLE
 
 
-@pytest.mark.parametrize("url", ["https://", "https:///path", "https://exa mple.com:x/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://",
+        "https:///path",
+        "https://exa mple.com:x/",
+        "https://[abc/x",
+        "https://a..b/",
+        f"https://{'a' * 64}.com",
+    ],
+)
 def test_what_is_no_url_is_said_to_be_none(url: str) -> None:
     with pytest.raises(BadUrl):
         http().request("POST", url, {}, b"x")
@@ -171,3 +331,27 @@ def test_a_proxy_of_another_kind_is_named_and_nothing_is_sent(stub: Stub, monkey
     with pytest.raises(Misconfigured, match="HTTPS_PROXY"):
         http(is_direct=False).request("POST", stub.url, {}, b"x")
     assert not stub.requests
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["http://user:hunt#er@proxy:8080", "http://proxy:port", "http://proxy:99999", "http://a..b:8080", "http://:8080"],
+)
+def test_a_proxy_that_is_no_url_is_ours_to_mend_and_nothing_is_sent(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(Misconfigured, match="HTTPS_PROXY") as refused:
+        http(is_direct=False).request("POST", "https://api.example.com/v1", {}, b"x")
+    assert "hunt" not in str(refused.value)
+
+
+def test_a_proxy_that_answers_nonsense_means_that_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def babble(connection: socket.socket) -> None:
+        head_of(connection)
+        connection.sendall(b"220 mail.example.com ESMTP\r\n")
+
+    with listening(babble) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        with pytest.raises(NotSent):
+            http(is_direct=False).request("POST", "https://api.example.com/v1", {}, b"x")
