@@ -49,21 +49,36 @@ class _Http(HttpClient):  # type: ignore[misc]
     def __init__(self, base: str, connection: Connection, connections: int) -> None:
         super().__init__(logging.getLogger("twilio.http_client"), False, wire.timeout_of(connection))
         self._base = base
+        self._signed_in = _signed_in(connection)
         self._http = Http("Twilio", connections=connections, timeout=self.timeout, is_direct=connection.sandbox)
 
     def request(self, method: str, url: str, **sent: Any) -> Response:
-        asked, form, headers = sent.get("params"), sent.get("data"), dict(sent.get("headers") or {})
-        if sent.get("auth"):
-            headers |= urllib3.make_headers(basic_auth=":".join(sent["auth"]))
+        if not url.startswith(f"{API}/"):
+            raise Misconfigured(
+                "Twilio's SDK wants to call another host than the connection's: an edge or a region was chosen. Name "
+                "it in the connection's host. Nothing was sent."
+            )
+        asked, form = sent.get("params"), sent.get("data")
         answer = self._http.request(
             method,
-            url.replace(API, self._base, 1) + (f"?{urlencode(asked, doseq=True)}" if asked else ""),
-            headers,
+            self._base + url.removeprefix(API) + (f"?{urlencode(asked, doseq=True)}" if asked else ""),
+            {**(sent.get("headers") or {}), **self._signed_in},
             urlencode(form, doseq=True) if form else None,
         )
         if answer.status_code != (CREATED if method == "POST" else FOUND):
             raise _Refused(answer)
         return Response(answer.status_code, answer.text, answer.headers)
+
+
+def _signed_in(connection: Connection) -> dict[str, str]:
+    """The header of every request. Raises `Misconfigured` before any text is in doubt for it."""
+    try:
+        return urllib3.make_headers(basic_auth=f"{connection.login}:{connection.password}")
+    except UnicodeError:
+        raise Misconfigured(
+            f"Connection {connection.conn_id!r} has a character in its login or password that no header can carry: "
+            "perhaps a dash or a quotation mark of a text editor's. Nothing was claimed or sent."
+        ) from None
 
 
 class Transport:
@@ -79,6 +94,8 @@ class Transport:
         self._account, self._is_key = account, account != connection.login
         http = _Http(wire.base_url(connection, API), connection, connections)
         self._client = Client(connection.login, connection.password, account_sid=account, http_client=http)
+        # The SDK takes both from the environment, and with them another host than the connection's.
+        self._client.edge = self._client.region = None
 
     def post(self, **arguments: Any) -> str:
         """Hands over one message, returns its SID. Raises `Rejected`, `NotSent`, `OutcomeUnknown`, `Misconfigured`."""

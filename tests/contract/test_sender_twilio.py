@@ -267,3 +267,33 @@ def test_a_wrong_connection_is_refused_before_anything_is_claimed(
 def test_a_campaign_without_a_number_is_refused(twilio: Twilio) -> None:
     with pytest.raises(Misconfigured, match="from_number"):
         registry.build("twilio", connections.TWILIO, {**DEFINITION, "sms": {}})
+
+
+@pytest.mark.parametrize("document", [{"password": "tok–en"}, {"login": "ACé’"}])
+def test_a_credential_that_no_header_can_carry_is_refused_before_any_text_is_in_doubt(
+    twilio: Twilio, document: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = {**twilio.connection(twilio.stub.url), **document}
+    whole["extra"] = {**whole["extra"], "sandbox": True}
+    monkeypatch.setenv(connections.variable(connections.TWILIO), json.dumps(whole))
+    with pytest.raises(Misconfigured, match="character") as refused:
+        registry.build("twilio", connections.TWILIO, DEFINITION)
+    assert "–" not in str(refused.value)
+
+
+def test_an_edge_or_region_of_the_environment_leads_to_no_other_host(
+    twilio: Twilio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWILIO_EDGE", "dublin")
+    monkeypatch.setenv("TWILIO_REGION", "ie1")
+    (outcome,) = twilio.sender().send([message(1, SMS)]).values()
+    assert outcome.kind is OutcomeKind.ACCEPTED
+    assert len(twilio.stub.requests) == 1
+
+
+def test_a_host_that_the_sdk_chose_by_itself_is_not_called(twilio: Twilio) -> None:
+    sender = twilio.sender()
+    sender._transport._client.region = "ie1"  # type: ignore[attr-defined]
+    with pytest.raises(Misconfigured, match="another host"):
+        sender.send([message(1, SMS)])
+    assert not twilio.stub.requests
