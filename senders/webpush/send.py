@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
+from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from senders import links, render, wire
-from senders.contract import WEBPUSH, Message, NotSent, Outcome, OutcomeKind, Rejected, SendError
+from senders.contract import UNREACHABLE, WEBPUSH, Message, NotSent, Outcome, OutcomeKind, Rejected, SendError
+from senders.webpush.guard import host_of
 from senders.webpush.services import PushServices
 from senders.webpush.transport import Gone, NotOurKey, Transport
 from warehouse.connections import Connection
@@ -28,6 +29,8 @@ LARGEST_PAYLOAD = 3993
 """Bytes: 4096 that every push service takes (RFC 8030, 7.2) less what encryption adds (RFC 8291, 4)."""
 DEFAULT_CONNECTIONS, BATCH = 16, 100
 NOT_OUR_KEY, LEFT_ALONE = "not_our_key", "asked_to_wait"
+LONGEST_SEARCH_SECONDS = 60.0
+"""For so long another subscription of the same person is asked: however many slow ones there are, others wait."""
 
 
 Shared = PushServices
@@ -94,22 +97,27 @@ class WebPushSender:
     def _send_one(self, message: Message) -> Outcome:
         data = _data(message)
         gone: list[str] = []
-        last: Rejected = Rejected("The contact has no push subscription.", code="no_address")
+        last: SendError = Rejected("The contact has no push subscription.", code="no_address")
         headers = {"Topic": topic(message), "Urgency": "normal"}
-        for subscription in message.recipient.subscriptions:
-            host = urlsplit(subscription.endpoint).netloc
+        until = monotonic() + LONGEST_SEARCH_SECONDS
+        for number, subscription in enumerate(message.recipient.subscriptions):
+            if number and monotonic() > until:
+                last = NotSent("The person's other push services answer too slowly.", code=UNREACHABLE)
+                break
             try:
+                host = host_of(subscription.endpoint)
                 self._leave_alone(host, message.now)
                 ttl = int(wire.time_left(message).total_seconds())
                 place = self._transport.post(subscription, data, headers, ttl)
-            except Gone as error:
-                gone.append(subscription.endpoint)
-                last = error
-            except NotOurKey as error:
-                last = Rejected(error.detail, code=NOT_OUR_KEY)
             except Rejected as error:
-                last = error
+                if isinstance(error, Gone):
+                    gone.append(subscription.endpoint)
+                if last.code != UNREACHABLE:  # that one may take it another time
+                    last = Rejected(error.detail, code=NOT_OUR_KEY) if isinstance(error, NotOurKey) else error
             except SendError as error:
+                if error.code == UNREACHABLE:
+                    last = error
+                    continue
                 outcome = error.outcome()
                 if outcome.retry_after and error.code != LEFT_ALONE:
                     self._services.leave_alone(host, message.now + outcome.retry_after)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from pywebpush import WebPusher
 
 from senders import wire
 from senders.contract import NotSent, OutcomeUnknown, Rejected, SendError, Subscription
 from senders.http import Answer, BadUrl
-from senders.webpush.guard import Guarded, ToSandbox
+from senders.webpush.guard import Guarded, ToSandbox, host_of
 from senders.webpush.vapid import Tokens, private_key
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
@@ -56,10 +55,10 @@ class Transport:
 
         Raises `Gone`, `NotOurKey`, `Rejected`, `NotSent`, `OutcomeUnknown`, and `Misconfigured` for a proxy of no use.
         """
-        parts = urlsplit(subscription.endpoint)
+        origin = f"https://{host_of(subscription.endpoint)}"
         keys = {"p256dh": subscription.p256dh, "auth": subscription.auth}
         try:
-            authorized = {**headers, "Authorization": self._tokens.authorization(f"{parts.scheme}://{parts.netloc}")}
+            authorized = {**headers, "Authorization": self._tokens.authorization(origin)}
             pusher = WebPusher({"endpoint": subscription.endpoint, "keys": keys}, requests_session=self._session)
             answer: Answer = pusher.send(data, authorized, ttl=ttl)
         except Exception as error:  # noqa: BLE001 - every failure of the library is given its meaning here
@@ -74,7 +73,7 @@ def _translate(error: Exception) -> Exception:
         return error
     if isinstance(error, BadUrl):
         return Rejected("The endpoint is not an https URL.", code="bad_endpoint")
-    # What is left happens before any request: keys that are no keys, an endpoint that is no URL.
+    # What is left happens before any request, which lets nothing else out: keys that are no keys.
     return Rejected(f"The subscription cannot be used ({type(error).__name__}).", code="bad_subscription")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.providers import PROVIDERS, Provider
+from tests.contract.providers import PROVIDERS, Provider, WebPush
 from tests.contract.stub import Stub, running
 
 
@@ -21,5 +21,13 @@ def stub() -> Iterator[Stub]:
 def provider(request: pytest.FixtureRequest, stub: Stub, monkeypatch: pytest.MonkeyPatch) -> Provider:
     """Each provider in turn, accepting what it is given."""
     made = PROVIDERS[request.param](stub, monkeypatch.setenv)
+    made.behaves("accepts")
+    return made
+
+
+@pytest.fixture
+def webpush(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> WebPush:
+    """A push service that accepts."""
+    made = WebPush(stub, monkeypatch.setenv)
     made.behaves("accepts")
     return made

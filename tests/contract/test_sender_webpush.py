@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,34 +13,13 @@ import pytest
 from py_vapid import Vapid
 
 from senders import contract, registry
-from senders.contract import WEBPUSH, Message, OutcomeKind, Push, Recipient
+from senders.contract import WEBPUSH, OutcomeKind, Push, Recipient
 from senders.webpush.services import PushServices
 from tests.contract.providers import CLOCK, DEFINITION, TEMPLATE, WebPush, message, subscription
-from tests.contract.stub import Recorded, Reply, Stub
+from tests.contract.pushes import NEW, OLD, answering, paths, to
+from tests.contract.stub import Recorded, Reply
 from warehouse import connections
 from warehouse.errors import Misconfigured
-
-NEW, OLD = "https://push.example.net/s/1", "https://other.example.org/s/2"
-
-
-@pytest.fixture
-def webpush(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> WebPush:
-    made = WebPush(stub, monkeypatch.setenv)
-    made.behaves("accepts")
-    return made
-
-
-def to(*endpoints: str, **changes: Any) -> Message:
-    recipient = Recipient(subscriptions=[subscription(endpoint) for endpoint in endpoints])
-    return replace(message(1, WEBPUSH), recipient=recipient, **changes)
-
-
-def answering(provider: WebPush, by_path: Mapping[str, Reply]) -> None:
-    provider.stub.answer = lambda request: by_path[request.path]
-
-
-def paths(provider: WebPush) -> list[str]:
-    return [request.path for request in provider.stub.requests]
 
 
 def claims(request: Recorded) -> Any:
@@ -270,25 +248,6 @@ def test_a_redirect_is_not_followed(webpush: WebPush) -> None:
     (outcome,) = webpush.sender().send([to(NEW)]).values()
     assert outcome.kind is OutcomeKind.REJECTED
     assert paths(webpush) == ["/s/1"]
-
-
-@pytest.mark.parametrize("endpoint", ["http://push.example.net/s/1", "ftp://x/y", "not a url", "", "https://"])
-def test_an_endpoint_that_is_no_https_url_is_rejected(webpush: WebPush, endpoint: str) -> None:
-    (outcome,) = webpush.sender().send([to(endpoint)]).values()
-    assert outcome.kind is OutcomeKind.REJECTED
-    assert paths(webpush) == []
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_an_endpoint_inside_the_house_is_never_called(
-    webpush: WebPush, host: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    document = {"password": webpush.connection(webpush.stub.url)["password"], "extra": {"timeout_seconds": 2}}
-    monkeypatch.setenv(connections.variable(connections.WEBPUSH), json.dumps(document))
-    endpoint = f"https://{host}:{webpush.stub.url.rsplit(':', 1)[-1]}/s/1"
-    (outcome,) = registry.build("webpush", connections.WEBPUSH, DEFINITION).send([to(endpoint)]).values()
-    assert (outcome.kind, outcome.error_code) == (OutcomeKind.REJECTED, "bad_endpoint")
-    assert paths(webpush) == []
 
 
 def test_a_subscription_with_broken_keys_is_passed_over(webpush: WebPush) -> None:
