@@ -21,12 +21,12 @@ from typing import Any
 
 import psycopg
 
-from outbox import brakes, claims, costs, outcomes, runs
+from outbox import brakes, claims, costs, letters, outcomes, runs
 from outbox.claims import Claimed, Group, Rules, Shard
 from outbox.outcomes import Told
 from outbox.pace import Pace, Turn
 from outbox.sql import ledger
-from senders import links, registry
+from senders import registry
 from senders.contract import (
     SMS,
     TEMPLATE_REFUSED,
@@ -44,7 +44,6 @@ from warehouse.errors import Misconfigured, WinbackError
 SenderFactory = Callable[[str, Mapping[str, Any]], Sender]
 """Channel and campaign document -> its sender. Raises `Misconfigured`. `senders.registry.Senders` is one."""
 
-NAME_FALLBACK = "there"
 SMALL_BATCH = 20
 """What a lane takes at least, where a sender takes messages one by one: a kill leaves so many in doubt at most."""
 FAILED_BATCHES = 5
@@ -168,6 +167,7 @@ class Lane:
         self._shared = shared
         self._connection = ledger()
         self._held_at = 0.0
+        self._broken: Exception | None = None
         self._senders: dict[tuple[str, str], Sender] = {}
         self._templates: dict[str, Template] = {}
         self._definitions: dict[str, Mapping[str, Any]] = {}
@@ -194,14 +194,16 @@ class Lane:
                 return
             try:
                 batch, more = self._take(group, rules, most, clock, shard)
-            except psycopg.OperationalError:
-                self._give_back(clock)
+            except Exception as error:
+                self._give_back(_not_handed_over(error), clock)
                 raise
             if pace and turn:
                 pace.give_back(turn, most - len(batch))
             if batch:
                 told = list(self._send(group, sender, template, batch, clock))
                 self._shared.count(self._record(told, clock), group.channel)
+                if self._broken:
+                    raise self._broken
                 self._look_at_share(group, clock)
 
     def _look_at_share(self, group: Group, clock: Clock) -> None:
@@ -246,7 +248,8 @@ class Lane:
     def _send(
         self, group: Group, sender: Sender, template: Template, batch: Sequence[Claimed], clock: Clock
     ) -> Iterator[Told]:
-        """Sends in slices of what the sender takes. What is not handed over any more provably never left."""
+        """Sends in slices of what the sender takes. What is not handed over any more provably never left; what kept it
+        from that, other than the database, is in `_broken` for whoever has recorded this."""
         rest = iter(batch)
         spared: Outcome | None = None
         while part := list(islice(rest, sender.batch_size)):
@@ -259,14 +262,16 @@ class Lane:
                 if spared is None:
                     fields = self._step_fields(group)
                     messages = [
-                        _message(each, group, template, fields.get(each.step, {}), reading)
+                        letters.complete(each, group.channel, template, fields.get(each.step, {}), reading)
                         for each in part
                         if each.message_id in held
                     ]
                     if messages and group.channel == SMS:
                         costs.keep(self._connection, messages, {each.message_id: each for each in part})
-            except psycopg.OperationalError:
-                spared = spared or _NO_DATABASE
+            except Exception as error:  # noqa: BLE001 - whatever broke, nothing of this part was handed over
+                spared = spared or _not_handed_over(error)
+                if not isinstance(error, psycopg.OperationalError):
+                    self._broken = error
             if spared is None:
                 answers = {each.message_id: _TOO_LATE for each in part if each.message_id not in held}
                 if messages:
@@ -304,10 +309,10 @@ class Lane:
             broken = Outcome(OutcomeKind.UNKNOWN, error_code=type(error).__name__)
             return {message.message_id: broken for message in messages}, None
 
-    def _give_back(self, clock: Clock) -> None:
-        """The database went away during a claim, which may have been committed: nothing of it was handed over."""
+    def _give_back(self, outcome: Outcome, clock: Clock) -> None:
+        """A claim broke off, which may have been committed: nothing of it was handed over."""
         self._persist(
-            lambda connection: outcomes.give_back(connection, self.worker, _NO_DATABASE, clock=clock.now(connection))
+            lambda connection: outcomes.give_back(connection, self.worker, outcome, clock=clock.now(connection))
         )
 
     def _record(self, told: Sequence[Told], clock: Clock) -> Counter[str]:
@@ -334,7 +339,7 @@ class Lane:
         key = (group.channel, group.definition_hash)
         try:
             if key not in self._senders:
-                links.public_url()
+                letters.check_links()
                 self._shared.pace(group.channel, shard.count)
                 self._senders[key] = self._factory(group.channel, self._definition(group.definition_hash))
         except Misconfigured as error:
@@ -363,29 +368,9 @@ _TOO_LATE = Outcome(OutcomeKind.NOT_SENT, error_code="lease_expired", retry_afte
 _UNANSWERED = Outcome(OutcomeKind.UNKNOWN, error_code="no_outcome", detail="The sender returned no outcome for it.")
 
 
-def _message(
-    claimed: Claimed,
-    group: Group,
-    template: Template,
-    step_fields: Mapping[str, str],
-    reading: tuple[datetime, float | None],
-) -> Message:
-    """The message as its sender takes it, with what is completed only now and stored nowhere."""
-    unsubscribe_url = links.unsubscribe_url(claimed.message_id)
-    fields = {name: str(value) for name, value in {**step_fields, **claimed.merge_fields}.items() if value is not None}
-    fields["first_name"] = claimed.first_name or NAME_FALLBACK
-    fields["unsubscribe_url"] = unsubscribe_url
-    fields["preferences_url"] = links.preferences_url(claimed.message_id)
-    return Message(
-        message_id=claimed.message_id,
-        channel=group.channel,
-        recipient=claimed.recipient,
-        template=template,
-        fields=fields,
-        campaign=claimed.campaign,
-        step=claimed.step,
-        deliver_before=claimed.deliver_before,
-        clock=reading[0],
-        clock_read_at=reading[1],
-        unsubscribe_url=unsubscribe_url,
-    )
+def _not_handed_over(error: Exception) -> Outcome:
+    """What becomes of messages that were claimed and could not be made ready. A fault of ours, unlike a database that
+    went away, is not over the next moment: they are tried again at growing intervals."""
+    if isinstance(error, psycopg.OperationalError):
+        return _NO_DATABASE
+    return Outcome(OutcomeKind.NOT_SENT, error_code=type(error).__name__)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli.dispatch import complain
+from outbox import claims, letters
 from outbox.dispatch import Dispatcher
 from outbox.lanes import FAILED_BATCHES
 from senders.contract import SMS, TEMPLATE_REFUSED, Message, Outcome, Sender, TemplateRefused
@@ -100,6 +103,55 @@ def test_without_a_public_url_nothing_is_claimed(shop: Shop, monkeypatch: pytest
     monkeypatch.delenv("WINBACK_PUBLIC_URL")
     assert "unsubscribe" in Outbound().simulate().misconfigured["email"]
     assert states(shop) == {"planned": 1}
+
+
+def test_without_a_key_to_sign_links_with_nothing_is_claimed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shop.planned()
+    (tmp_path / "file").touch()
+    monkeypatch.delenv("WINBACK_TOKEN_KEY")
+    monkeypatch.setenv("WINBACK_LOCAL", str(tmp_path / "file"))
+    assert "WINBACK_TOKEN_KEY is not set" in Outbound().simulate().misconfigured["email"]
+    assert (states(shop), shop.rows("select from outbox.attempt")) == ({"planned": 1}, [])
+
+
+def test_what_cannot_be_made_ready_is_not_in_doubt_and_the_dispatch_fails(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.planned_many(4)
+    complete, made = letters.complete, itertools.count(1)
+
+    def broken(*arguments: Any) -> Message:
+        if next(made) == 2:
+            raise KeyError("a bug")
+        return complete(*arguments)
+
+    monkeypatch.setattr(letters, "complete", broken)
+    out = Outbound(batch_size=1)
+    with pytest.raises(KeyError, match="a bug"):
+        out.simulate(connections=1)
+    assert (len(out.sent), states(shop)) == (1, {"accepted": 1, "planned": 3})
+    assert shop.rows("select outcome, error_code, count(*) from outbox.attempt group by 1, 2 order by 1") == [
+        ("accepted", None, 1), ("not_sent", "KeyError", 3),
+    ]  # fmt: skip
+    assert Outbound().simulate().totals == {"accepted": 3}
+
+
+def test_a_claim_that_breaks_off_gives_back_what_the_lane_holds(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.planned_many(30)
+    claimed, calls = claims.claim, itertools.count(1)
+
+    def broken(*arguments: Any, **options: Any) -> claims.Claim:
+        if next(calls) == 2:
+            raise KeyError("a bug")
+        return claimed(*arguments, **{**options, "size": 7})  # fewer than were asked for: the lane claims again
+
+    monkeypatch.setattr(claims, "claim", broken)
+    with pytest.raises(KeyError, match="a bug"):
+        Outbound().simulate(connections=1)
+    assert states(shop) == {"planned": 30}
+    assert shop.rows("select distinct outcome, error_code from outbox.attempt") == [("not_sent", "KeyError")]
 
 
 def test_a_sender_that_breaks_leaves_its_batch_in_doubt_and_not_the_others(shop: Shop) -> None:
