@@ -202,12 +202,16 @@ def _claimed(row: Mapping[str, Any]) -> Claimed:
 
 
 def expire_overdue(connection: psycopg.Connection, *, clock: datetime, mode: str) -> int:
-    """Closes what is past its end, gives its codes back and commits. Returns how many messages."""
+    """Closes what is past its end, gives its codes back and commits. Returns how many messages.
+
+    What was tried before is asked about once more: it may have left, and its code with it.
+    """
     with connection.transaction():
-        if tried := [row["id"] for row in queries.overdue_again(connection, clock=clock, mode=mode)]:
-            _without_reported(connection, tried, clock)
-        ids = [row["id"] for row in queries.expire_overdue(connection, clock=clock, mode=mode)]
+        ids = [row["id"] for row in queries.overdue(connection, clock=clock, mode=mode)]
         if ids:
+            ids, _ = _without_reported(connection, ids, clock)
+        if ids:
+            queries.expire(connection, ids=ids, clock=clock)
             queries.release_grants(connection, ids=ids, clock=clock)
     return len(ids)
 

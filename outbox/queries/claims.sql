@@ -284,13 +284,21 @@ select s.id, s.final as verdict, s.why as reason, s.attempt_no, s.campaign, s.st
 from settled s
 order by s.not_before, s.id;
 
--- name: expire_overdue(clock, mode)
+-- name: overdue(clock, mode)
+-- What is past its end, locked; what another worker holds is its own to judge, and is passed over: two that expire side by side never wait
+-- for each other.
+select m.id
+from outbox.message m
+join outbox.run r using (run_id)
+where r.mode = :mode and m.state = 'planned' and m.not_before <= :clock and m.not_after <= :clock
+order by m.id
+for update of m skip locked;
+
+-- name: expire(ids, clock)!
 -- What is past its end is over, whether or not its channel can be served.
 update outbox.message m
 set state = 'expired', reason = coalesce(m.reason, 'too_late'), closed_at = :clock
-from outbox.run r
-where r.run_id = m.run_id and r.mode = :mode and m.state = 'planned' and m.not_before <= :clock and m.not_after <= :clock
-returning m.id;
+where m.id = any(:ids::uuid[]);
 
 -- name: release_grants(ids, clock)$
 -- Codes of messages that provably never left go back to their pools; the others stay with their owner. Answers how many.

@@ -172,16 +172,6 @@ with heard as materialized (
 )
 select id from moved;
 
--- name: overdue_again(clock, mode)
--- What is past its end and was tried before, locked: before it expires and its code goes back, it is asked once more whether it had left.
-select m.id
-from outbox.message m
-join outbox.run r using (run_id)
-where r.mode = :mode and m.state = 'planned' and m.not_before <= :clock and m.not_after <= :clock
-    and exists (select from outbox.attempt a where a.message_id = m.id and a.outcome = 'not_sent')
-order by m.id
-for update of m skip locked;
-
 -- name: report_of(message_id, channel)^
 -- The first thing that a provider or a person reported of a message on a channel and that proves that it had left.
 select provider, kind, occurred_at
@@ -191,14 +181,16 @@ order by occurred_at
 limit 1;
 
 -- name: message_in_doubt(message_id)^
--- One message with its last attempt, locked, for a person who knows what became of it.
+-- One message with its last attempt, locked, for a person who knows what became of it. The attempt first, as everything that moves a message
+-- after its attempt does: neither waits for the other. (The message is locked once its row is joined, so after the attempt's.)
+with last as materialized (
+    select * from outbox.attempt a where a.message_id = :message_id order by a.attempt_no desc limit 1 for update
+)
 select m.id, m.campaign, m.step, m.state, m.channel_no, cardinality(m.channels) as channel_count,
-    r.mode, a.attempt_no, a.channel, a.outcome, a.opened_at, a.lease_until, a.closed_at
+    r.mode, last.attempt_no, last.channel, last.outcome, last.opened_at, last.lease_until, last.closed_at
 from outbox.message m
 join outbox.run r using (run_id)
-left join lateral (
-    select * from outbox.attempt a where a.message_id = m.id order by a.attempt_no desc limit 1
-) as a on true
+left join last on true
 where m.id = :message_id
 for update of m;
 

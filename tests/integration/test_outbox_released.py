@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-import psycopg
 import pytest
 from psycopg import errors
 
@@ -15,6 +15,8 @@ from senders.contract import Outcome, OutcomeKind
 from tests.integration.handoff_stub import SEND_AT, Shop
 from tests.integration.outbound import UNKNOWN, Outbound, claim_due
 from tests.integration.test_outbox_outcomes import LATER, doubtful, event, reconcile, settle
+from tests.integration.test_outbox_side_by_side import wait_until_blocked
+from warehouse.connect import Role, connect
 from warehouse.errors import WinbackError
 
 CODE = {"code": "A1", "promotion": "p", "step": "day60"}
@@ -50,10 +52,13 @@ def test_no_word_of_a_person_goes_against_a_report_that_is_already_there(shop: S
 def test_a_report_that_nobody_could_reconcile_yet_stops_the_release_too(shop: Shop) -> None:
     message_id = doubtful(shop)
     event(shop, "delivery_event", message_id, "delivered")
-    with psycopg.connect(shop.owner.info.dsn, password=shop.owner.info.password) as other:
+    with connect(Role.OWNER) as other, ThreadPoolExecutor(1) as pool:
         other.execute("select from outbox.attempt for update")  # so that reconciling passes it over
+        release = pool.submit(settle, message_id, "planned")
+        wait_until_blocked(shop, other)
+        other.rollback()
         with pytest.raises(WinbackError, match="had left"):
-            settle(message_id, "planned")
+            release.result(timeout=20)
     assert stand(shop) == ("in_doubt", None, ["unknown"])
 
 
