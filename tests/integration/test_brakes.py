@@ -80,6 +80,15 @@ def test_what_is_no_failure_of_the_campaign_does_not_stop_it(failing: Shop, numb
     assert "planned" not in states(failing)
 
 
+def test_failures_before_the_window_are_not_counted_with_the_few_within_it(failing: Shop) -> None:
+    Outbound(batch_size=10, email=every(3, UNKNOWN)).simulate(until=SOON, connections=1)
+    hours_later = SEND_AT + timedelta(hours=2)
+    done = Outbound(batch_size=10, email=every(10, UNKNOWN)).simulate(start=hours_later, connections=1)
+    assert (done.braked, done.waiting) == ({}, {})
+    # 6 of the 12 failed hours ago: with them it would have been 10 of 46 when the share was looked at.
+    assert states(failing) == {"accepted": 14 + 54, "in_doubt": 6 + 6}
+
+
 def test_messages_that_a_dead_worker_left_in_doubt_do_not_stop_it(failing: Shop) -> None:
     assert len(claim_due(size=40).opened) == 40
     failing.owner.execute("update outbox.attempt set lease_until = clock_timestamp() - interval '1 second'")
