@@ -58,13 +58,14 @@ def main() -> int:
             say(f"-- {name}")
             figures[name] = importlib.import_module(f"bench.{name.replace('-', '_')}").run(asked.quick)
             say(f"{name} took {time.perf_counter() - began:.0f} s")
+            if not asked.quick:
+                write({name: figures[name]}, where)  # at once: what breaks later takes nothing with it
     finally:
         server.stop_services()
         if not asked.keep:
             server.forget()
     show(figures)
     if not asked.quick:
-        write(figures, where)
         print(f"Written to {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}.")
     return 0 if all(figure.passed is not False for found in figures.values() for figure in found) else 1
 
