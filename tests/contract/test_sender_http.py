@@ -109,15 +109,16 @@ def test_an_answer_without_end_is_read_to_a_limit_and_left(stub: Stub) -> None:
     assert stub.connections == 2, "what is left of an answer is not taken for the next one"
 
 
-def drip(first: bytes, part: bytes, pause: float = 0.1) -> Callable[[socket.socket], None]:
+def drip(first: bytes, part: bytes, *, head: bool = True) -> Callable[[socket.socket], None]:
     """A server that says `first`, and then `part` again and again, sooner each time than a `recv` would wait."""
 
     def serve(connection: socket.socket) -> None:
-        head_of(connection)
-        connection.sendall(first)
         try:
+            if head:
+                head_of(connection)
+            connection.sendall(first)
             for _ in range(200):
-                time.sleep(pause)
+                time.sleep(0.1)
                 connection.sendall(part)
         except OSError:
             return
