@@ -64,7 +64,8 @@ DROPPED: Mapping[str, AddressFault | None] = {
     "recipient list over package quota": None,
     "duplicate message": None,
 }
-"""Why SendGrid did not even try, and what that says of the address (Event Webhook reference, `dropped`; Drops)."""
+"""Why SendGrid did not even try, and what that says of the address (Event Webhook reference, `dropped`; Drops). The
+drop for an unsubscribed group stands in neither list."""
 BOUNCES = frozenset({"bounce", "blocked"})
 _STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
 """RFC 3463, 2."""

@@ -49,25 +49,31 @@ def shop_database(postgres: str, template_database: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def shop(shop_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    """A shop whose hand-off is made by hand; its database is the test's WINBACK_DATABASE_URL, emptied before it."""
+def emptied(shop_database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of that database, its tables empty: the test's WINBACK_DATABASE_URL. For tests that change no table."""
     monkeypatch.setenv("WINBACK_DATABASE_URL", shop_database)
-    monkeypatch.setenv("WINBACK_PUBLIC_URL", "https://links.example.com")
-    monkeypatch.setenv("WINBACK_TOKEN_KEY", "test")
     with psycopg.connect(shop_database, autocommit=True) as admin:
         admin.execute(EMPTIED)
+    return shop_database
+
+
+@pytest.fixture
+def shop(emptied: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """A shop whose hand-off is made by hand; its database is the test's WINBACK_DATABASE_URL, emptied before it."""
+    monkeypatch.setenv("WINBACK_PUBLIC_URL", "https://links.example.com")
+    monkeypatch.setenv("WINBACK_TOKEN_KEY", "test")
     opened = open_shop()
     yield opened
     opened.owner.close()
 
 
 @pytest.fixture
-def environment(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def environment(emptied: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The webhook service's environment over an empty warehouse, whose URL it returns."""
     for name, document in CONNECTIONS.items():
         monkeypatch.setenv(name, json.dumps(document))
     monkeypatch.setenv("WINBACK_TOKEN_KEY", "a-key-for-tests")
-    return warehouse
+    return emptied
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ from warehouse.connect import Role, connect
 from warehouse.errors import Misconfigured
 
 
-def test_a_signed_batch_is_kept_raw_and_every_item_becomes_an_event(client: httpx.Client, warehouse: str) -> None:
+def test_a_signed_batch_is_kept_raw_and_every_item_becomes_an_event(client: httpx.Client, environment: str) -> None:
     items = [
         item("processed", "a1"),
         item("delivered", "a2"),
@@ -58,11 +58,13 @@ def test_a_signed_batch_is_kept_raw_and_every_item_becomes_an_event(client: http
         item("unsubscribe", "a6"),
     ]
     assert sendgrid(client, items) == 200
-    kinds = [kind for _, _, kind in rows(warehouse, DELIVERIES)]
+    kinds = [kind for _, _, kind in rows(environment, DELIVERIES)]
     assert sorted(kinds) == ["accepted", "delivered", "unknown", "unknown"]
-    engagements = rows(warehouse, "select kind, is_machine, message_id from events.engagement_event order by event_key")
+    engagements = rows(
+        environment, "select kind, is_machine, message_id from events.engagement_event order by event_key"
+    )
     assert engagements == [("opened", True, MESSAGE), ("clicked", False, MESSAGE), ("unsubscribed", False, MESSAGE)]
-    ((provider, verdict, reason, headers, body),) = rows(warehouse, CALLS)
+    ((provider, verdict, reason, headers, body),) = rows(environment, CALLS)
     assert (provider, verdict, reason, json.loads(body)) == ("sendgrid", "verified", None, items)
     assert set(headers) <= {"content-type", "content-length", "user-agent"} | {
         "x-twilio-email-event-webhook-signature",
@@ -71,19 +73,19 @@ def test_a_signed_batch_is_kept_raw_and_every_item_becomes_an_event(client: http
 
 
 def test_an_unsubscription_at_the_provider_is_a_preference_with_a_hashed_address(
-    client: httpx.Client, warehouse: str
+    client: httpx.Client, environment: str
 ) -> None:
     sendgrid(client, [item("unsubscribe", "u1", email=" ANN@example.com"), item("spamreport", "u2")])
     found = rows(
-        warehouse,
+        environment,
         "select kind, source, address_hash = outbox.address_hash('email', 'ann@example.com') from events.preference"
         " order by event_key",
     )
     assert found == [("unsubscribed", "provider", True), ("unsubscribed", "complaint", True)]
 
 
-def test_a_report_of_a_message_that_nobody_sent_is_kept_and_marked(client: httpx.Client, warehouse: str) -> None:
-    with psycopg.connect(warehouse) as owner:
+def test_a_report_of_a_message_that_nobody_sent_is_kept_and_marked(client: httpx.Client, environment: str) -> None:
+    with psycopg.connect(environment) as owner:
         owner.execute("set session_replication_role = replica")
         owner.execute(
             "insert into outbox.attempt (message_id, attempt_no, channel, worker, opened_at, lease_until, closed_at,"
@@ -98,9 +100,9 @@ def test_a_report_of_a_message_that_nobody_sent_is_kept_and_marked(client: httpx
         item("click", "without any id", message_id=None),
     ]
     assert sendgrid(client, items) == 200
-    told = dict(rows(warehouse, "select substr(event_key, 10), is_ours from events.report_origin"))
+    told = dict(rows(environment, "select substr(event_key, 10), is_ours from events.report_origin"))
     assert told == {"by our id": True, "by the provider's": True, "of nobody": False, "without any id": False}
-    with psycopg.connect(warehouse) as owner:
+    with psycopg.connect(environment) as owner:
         line = doctor_warehouse._reports(owner)
     assert line.status is Status.WARNING
     assert "2 of 4 events of the last 7 days are of no message in this ledger" in line.words
@@ -108,24 +110,24 @@ def test_a_report_of_a_message_that_nobody_sent_is_kept_and_marked(client: httpx
         webhook.execute("select 1 from events.report_origin")
 
 
-def test_a_replay_is_thanked_and_adds_nothing(client: httpx.Client, warehouse: str) -> None:
+def test_a_replay_is_thanked_and_adds_nothing(client: httpx.Client, environment: str) -> None:
     items = [item("delivered", "a1"), item("open", "a2"), item("spamreport", "a3")]
     assert [sendgrid(client, batch) for batch in (items, items, list(reversed(items)))] == [200, 200, 200]
     counts = "select (select count(*) from events.delivery_event), (select count(*) from events.engagement_event)"
-    assert rows(warehouse, counts) == [(1, 2)]
-    assert rows(warehouse, "select count(*) from events.preference") == [(1,)]
-    assert len(rows(warehouse, CALLS)) == 3, "every call is kept, replays too"
+    assert rows(environment, counts) == [(1, 2)]
+    assert rows(environment, "select count(*) from events.preference") == [(1,)]
+    assert len(rows(environment, CALLS)) == 3, "every call is kept, replays too"
 
 
-def test_the_same_events_posted_at_once_by_many_are_there_once(client: httpx.Client, warehouse: str) -> None:
+def test_the_same_events_posted_at_once_by_many_are_there_once(client: httpx.Client, environment: str) -> None:
     items = [item("delivered", f"k{number}") for number in range(200)]
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda turn: sendgrid(client, items if turn % 2 else items[::-1]), range(16)))
     assert statuses == [200] * 16
-    assert rows(warehouse, "select count(*) from events.delivery_event") == [(200,)]
+    assert rows(environment, "select count(*) from events.delivery_event") == [(200,)]
 
 
-def test_two_calls_with_the_same_events_in_opposite_order_do_not_deadlock(warehouse: str) -> None:
+def test_two_calls_with_the_same_events_in_opposite_order_do_not_deadlock(environment: str) -> None:
     now = datetime.now(UTC)
     events = [
         DeliveryEvent(f"k{number:05d}", "sendgrid", "email", DeliveryKind.DELIVERED, now) for number in range(20_000)
@@ -141,8 +143,8 @@ def test_two_calls_with_the_same_events_in_opposite_order_do_not_deadlock(wareho
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(add, (events, events[::-1])))
-    assert rows(warehouse, "select count(*) from events.delivery_event") == [(20_000,)]
-    assert rows(warehouse, "select deadlocks from pg_stat_database where datname = current_database()") == [(0,)]
+    assert rows(environment, "select count(*) from events.delivery_event") == [(20_000,)]
+    assert rows(environment, "select deadlocks from pg_stat_database where datname = current_database()") == [(0,)]
 
 
 @pytest.mark.parametrize(
@@ -161,26 +163,26 @@ def test_two_calls_with_the_same_events_in_opposite_order_do_not_deadlock(wareho
     ],
 )
 def test_what_is_not_in_order_is_refused_with_a_stored_reason(
-    client: httpx.Client, warehouse: str, post: Callable[[httpx.Client], int], status: int, verdict: str
+    client: httpx.Client, environment: str, post: Callable[[httpx.Client], int], status: int, verdict: str
 ) -> None:
     assert post(client) == status
-    ((_, kept, reason, _, _),) = rows(warehouse, CALLS)
+    ((_, kept, reason, _, _),) = rows(environment, CALLS)
     assert kept == verdict
     assert reason
-    assert rows(warehouse, DELIVERIES) == []
-    assert rows(warehouse, "select 1 from events.engagement_event") == []
+    assert rows(environment, DELIVERIES) == []
+    assert rows(environment, "select 1 from events.engagement_event") == []
 
 
 def test_a_retry_of_a_day_ago_is_still_taken(client: httpx.Client) -> None:
     assert sendgrid(client, [item("open", "x")], age=24 * 3600) == 200
 
 
-def test_an_altered_body_or_timestamp_is_refused(client: httpx.Client, warehouse: str) -> None:
+def test_an_altered_body_or_timestamp_is_refused(client: httpx.Client, environment: str) -> None:
     later = {"X-Twilio-Email-Event-Webhook-Timestamp": str(int(time.time()) - 30)}
     assert sendgrid(client, [item("open", "x")], headers=later) == 403
     assert sendgrid(client, [item("open", "x")], headers={"X-Twilio-Email-Event-Webhook-Signature": "AAAA"}) == 403
     assert sendgrid(client, [item("open", "x")], headers={"X-Twilio-Email-Event-Webhook-Signature": "!"}) == 403
-    assert verdicts(warehouse) == ["wrong_signature"] * 3
+    assert verdicts(environment) == ["wrong_signature"] * 3
 
 
 def test_without_a_key_calls_are_refused_for_now_and_it_is_said_loudly(
@@ -203,7 +205,7 @@ def test_a_key_that_is_none_stops_the_service(environment: str, monkeypatch: pyt
         create_app()
 
 
-def test_a_hundred_megabytes_are_refused_before_they_are_read(client: httpx.Client, warehouse: str) -> None:
+def test_a_hundred_megabytes_are_refused_before_they_are_read(client: httpx.Client, environment: str) -> None:
     connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port or 80, timeout=20)
     connection.putrequest("POST", "/events/sendgrid")
     connection.putheader("Transfer-Encoding", "chunked")
@@ -218,21 +220,21 @@ def test_a_hundred_megabytes_are_refused_before_they_are_read(client: httpx.Clie
     connection.request("POST", "/events/sendgrid", body=b"", headers={"Content-Length": str(100 * 1024 * 1024)})
     assert connection.getresponse().status == 413
     connection.close()
-    kept = rows(warehouse, "select verdict, reason, octet_length(body) from events.webhook_call order by received_at")
+    kept = rows(environment, "select verdict, reason, octet_length(body) from events.webhook_call order by received_at")
     assert [row[0] for row in kept] == ["oversized", "oversized"]
     assert all(row[1] and row[2] <= 64 * 1024 for row in kept)
 
 
-def test_of_a_refused_call_only_the_beginning_is_kept(client: httpx.Client, warehouse: str) -> None:
+def test_of_a_refused_call_only_the_beginning_is_kept(client: httpx.Client, environment: str) -> None:
     assert sendgrid(client, b"[" + b" " * 1_000_000 + b"]", key=STRANGER) == 403
-    assert rows(warehouse, "select octet_length(body) from events.webhook_call") == [(64 * 1024,)]
+    assert rows(environment, "select octet_length(body) from events.webhook_call") == [(64 * 1024,)]
 
 
-def test_text_that_the_database_cannot_hold_breaks_nothing(client: httpx.Client, warehouse: str) -> None:
+def test_text_that_the_database_cannot_hold_breaks_nothing(client: httpx.Client, environment: str) -> None:
     strange = b'{"event":"dropped","sg_event_id":"nul\\u0000","reason":"half \\ud83d pair \\u0000"}'
     body = b"[" + strange + b', {"event":"delivered","sg_event_id":"b"}]'
     assert sendgrid(client, body) == 200
-    assert len(rows(warehouse, DELIVERIES)) == 2
+    assert len(rows(environment, DELIVERIES)) == 2
 
 
 def test_who_floods_is_told_to_slow_down_and_others_are_not(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,19 +260,19 @@ def test_health_says_whether_the_warehouse_answers(client: httpx.Client, monkeyp
         assert (answer.status_code, "try again" in answer.text) == (503, True)
 
 
-def test_it_goes_on_after_the_server_closed_its_connections(client: httpx.Client, warehouse: str) -> None:
+def test_it_goes_on_after_the_server_closed_its_connections(client: httpx.Client, environment: str) -> None:
     assert sendgrid(client, [item("open", "x1")]) == 200
-    with psycopg.connect(warehouse, autocommit=True) as admin:
+    with psycopg.connect(environment, autocommit=True) as admin:
         admin.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity"
             " where datname = current_database() and pid <> pg_backend_pid()"
         )
     assert sendgrid(client, [item("open", "x2")]) == 200
-    assert rows(warehouse, "select count(*) from events.engagement_event") == [(2,)]
+    assert rows(environment, "select count(*) from events.engagement_event") == [(2,)]
 
 
 def test_nothing_personal_and_no_token_is_logged(
-    client: httpx.Client, warehouse: str, caplog: pytest.LogCaptureFixture
+    client: httpx.Client, environment: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     for name in ("httpx", "httpcore"):  # the test's own client
@@ -282,18 +284,18 @@ def test_nothing_personal_and_no_token_is_logged(
     client.post(f"/unsubscribe/{token}")
     for secret in ("ann@example.com", "2025550101", token):
         assert secret not in caplog.text
-    assert rows(warehouse, "select count(*) from events.delivery_event where detail like '%ann%'") == [(0,)]
+    assert rows(environment, "select count(*) from events.delivery_event where detail like '%ann%'") == [(0,)]
 
 
-def test_an_array_of_texts_comes_back_as_it_was(warehouse: str) -> None:
+def test_an_array_of_texts_comes_back_as_it_was(environment: str) -> None:
     values = ["a", None, "", '"', "\\", '\\"', ",", "{}", "NULL", "-", "\n\t", "é 😀", " ", '","', "\0,\0-x", "\ud800"]
-    with psycopg.connect(warehouse) as connection:
+    with psycopg.connect(environment) as connection:
         ((back,),) = connection.execute("select %s::text[]", [array(values)]).fetchall()
     assert back == [*values[:-2], ",-x", "?"]
 
 
 def test_a_call_over_which_the_parser_stumbles_is_kept_whole_and_said(
-    client: httpx.Client, warehouse: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    client: httpx.Client, environment: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def stumble(_: Any) -> Any:
         raise AttributeError("ann@example.com")
@@ -301,7 +303,7 @@ def test_a_call_over_which_the_parser_stumbles_is_kept_whole_and_said(
     monkeypatch.setattr("senders.sendgrid.events.parse", stumble)
     items = [item("delivered", f"k{number}") for number in range(1_000)]
     assert sendgrid(client, items) == 400
-    ((_, verdict, reason, _, body),) = rows(warehouse, CALLS)
+    ((_, verdict, reason, _, body),) = rows(environment, CALLS)
     assert (verdict, json.loads(body)) == ("malformed", items)
     assert "the parser stumbled over it (AttributeError)" in reason
     assert "AttributeError" in caplog.text

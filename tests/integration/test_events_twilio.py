@@ -29,33 +29,33 @@ from tests.integration.events_service import (
 from warehouse import connections
 
 
-def test_a_twilio_call_for_another_message_has_another_signature(client: httpx.Client, warehouse: str) -> None:
+def test_a_twilio_call_for_another_message_has_another_signature(client: httpx.Client, environment: str) -> None:
     answer = twilio(client, CALLBACK, DELIVERED)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/xml; charset=utf-8")
     assert "<Response></Response>" in answer.text
-    assert rows(warehouse, DELIVERIES) == [(f"twilio:{SID}:delivered", MESSAGE, "delivered")]
+    assert rows(environment, DELIVERIES) == [(f"twilio:{SID}:delivered", MESSAGE, "delivered")]
     signature = answer.request.headers["X-Twilio-Signature"]
     other = CALLBACK.replace(str(MESSAGE), str(uuid.uuid4()))
     assert client.post(other, data=DELIVERED, headers={"X-Twilio-Signature": signature}).status_code == 403
 
 
-def test_every_status_of_a_text_is_kept_once_in_whatever_order(client: httpx.Client, warehouse: str) -> None:
+def test_every_status_of_a_text_is_kept_once_in_whatever_order(client: httpx.Client, environment: str) -> None:
     for status in ("delivered", "queued", "sent", "delivered"):
         assert twilio(client, CALLBACK, {**DELIVERED, "MessageStatus": status}).status_code == 200
-    assert [kind for _, _, kind in rows(warehouse, DELIVERIES)] == ["delivered", "accepted", "accepted"]
+    assert [kind for _, _, kind in rows(environment, DELIVERIES)] == ["delivered", "accepted", "accepted"]
 
 
 def test_stop_is_a_preference_of_the_phone_and_the_phone_is_not_kept_with_it(
-    client: httpx.Client, warehouse: str
+    client: httpx.Client, environment: str
 ) -> None:
     assert twilio(client, "/events/twilio/inbound", STOP).status_code == 200
     found = rows(
-        warehouse,
+        environment,
         "select channel, kind, source, address_hash = outbox.address_hash('sms', '+12025550101'), message_id"
         " from events.preference",
     )
     assert found == [("sms", "unsubscribed", "sms_keyword", True, None)]
-    everything = rows(warehouse, "select row_to_json(p)::text from events.preference p")
+    everything = rows(environment, "select row_to_json(p)::text from events.preference p")
     assert "2025550101" not in everything[0][0]
 
 
@@ -88,9 +88,9 @@ def test_a_service_that_nobody_told_its_address_says_so(
         assert "verified for the address that this service sees" in caplog.text
 
 
-def test_help_and_chatter_are_kept_raw_and_change_nothing(client: httpx.Client, warehouse: str) -> None:
+def test_help_and_chatter_are_kept_raw_and_change_nothing(client: httpx.Client, environment: str) -> None:
     for number, words in enumerate(("HELP", "please stop", "")):
         form = {**STOP, "Body": words, "MessageSid": f"SM{number:032d}"}
         assert twilio(client, "/events/twilio/inbound", form).status_code == 200
-    assert rows(warehouse, PREFERENCES) == []
-    assert verdicts(warehouse) == ["verified"] * 3
+    assert rows(environment, PREFERENCES) == []
+    assert verdicts(environment) == ["verified"] * 3
