@@ -127,13 +127,32 @@ def test_only_one_attempt_of_a_message_may_have_left(shop: Shop) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    ["channel = 'sms'", "address_hash = 'other'", "opened_at = opened_at - interval '1 day'"],
+    [
+        "channel = 'sms'",
+        "address_hash = 'other'",
+        "opened_at = opened_at - interval '1 day'",
+        "worker = 'another'",
+        "consent = '{}'",
+    ],
 )
 def test_an_acceptance_does_not_change_what_was_attempted(shop: Shop, change: str) -> None:
     message_id = shop.planned()
     shop.owner.execute(ATTEMPT_OPENED, [message_id, 1])
     with pytest.raises(errors.RestrictViolation, match="what was attempted never changes"):
         shop.owner.execute(f"update outbox.attempt set outcome = 'accepted', closed_at = now(), {change}")  # noqa: S608
+
+
+@pytest.mark.parametrize("change", ["closed_at = opened_at", "error_code = 'x'", "worker = 'x'", "consent = '{}'"])
+def test_what_is_in_doubt_changes_only_on_a_way_out_of_it(shop: Shop, change: str) -> None:
+    message_id = shop.planned()
+    shop.owner.execute(ATTEMPT_OPENED, [message_id, 1])
+    shop.owner.execute("update outbox.attempt set outcome = 'unknown', closed_at = opened_at + interval '1 minute'")
+    with pytest.raises(errors.RestrictViolation, match="never changes"):
+        shop.owner.execute(f"update outbox.attempt set {change}")  # noqa: S608
+    late = (
+        "update outbox.attempt set outcome = 'accepted', closed_at = now(), evidence = '{\"source\": \"late answer\"}'"
+    )
+    shop.owner.execute(late)
 
 
 @pytest.mark.parametrize("outcome", ["not_sent", "rejected"])
@@ -178,6 +197,46 @@ def test_what_was_accepted_never_changes(shop: Shop, change: str) -> None:
         connection.execute("update outbox.message set reason = reason")
         with pytest.raises(errors.RestrictViolation, match="what was accepted never changes"):
             connection.execute(f"update outbox.message set {change}")  # type: ignore[arg-type]  # noqa: S608
+
+
+@pytest.mark.parametrize("state", ["rejected", "skipped", "expired"])
+@pytest.mark.parametrize("change", ["reason = 'x'", "closed_at = now()", "channel_no = 2"])
+def test_what_was_closed_unsent_never_changes(shop: Shop, state: str, change: str) -> None:
+    shop.planned(channels=["email", "sms"])
+    for step in ("sending", "rejected") if state == "rejected" else (state,):
+        shop.owner.execute("update outbox.message set state = %s, reason = 'why', closed_at = %s", [step, SEND_AT])
+    with pytest.raises(errors.RestrictViolation, match=f"what (was )?{state} never changes"):
+        shop.owner.execute(f"update outbox.message set {change}")  # noqa: S608
+
+
+@pytest.mark.parametrize("change", [
+    "address_hash = 'x'", "channel = 'sms'", "reason = 'bounced'", "source = 'x'", "suppressed_at = now()",
+    "suppressed_at = suppressed_at - interval '1 day'", "event_received_at = now()",
+])  # fmt: skip
+def test_an_opt_out_says_the_same_as_long_as_it_holds(shop: Shop, change: str) -> None:
+    suppressed(shop)
+    with connect(Role.SENDER, autocommit=True) as connection, pytest.raises(errors.RestrictViolation, match="its end"):
+        connection.execute(f"update outbox.suppression set {change}")  # type: ignore[arg-type]  # noqa: S608
+
+
+@pytest.mark.parametrize("change", ["lifted_at = null", "lifted_at = now()", "until = null", "reason = 'x'"])
+def test_an_opt_out_is_lifted_once(shop: Shop, change: str) -> None:
+    suppressed(shop)
+    with connect(Role.SENDER, autocommit=True) as connection:
+        connection.execute(
+            "update outbox.suppression set until = until + interval '1 day', source = 'list',"
+            " suppressed_at = suppressed_at - interval '1 day'"
+        )
+        connection.execute("update outbox.suppression set lifted_at = suppressed_at + interval '2 days'")
+        with pytest.raises(errors.RestrictViolation, match="its end is moved while it holds, and it is lifted once"):
+            connection.execute(f"update outbox.suppression set {change}")  # type: ignore[arg-type]  # noqa: S608
+
+
+def suppressed(shop: Shop) -> None:
+    """An opt-out that ends in a month."""
+    row = {"channel": "email", "address_hash": b"a", "reason": "paused", "source": "test", "suppressed_at": SEND_AT,
+           "until": SEND_AT + timedelta(days=30)}  # fmt: skip
+    shop.insert("outbox.suppression", row)
 
 
 @pytest.mark.parametrize(
