@@ -80,6 +80,7 @@ def _document(told: Told) -> dict[str, object]:
         "retry_seconds": outcome.retry_after.total_seconds() if outcome.retry_after is not None else None,
         "suppress": outcome.suppress,
         "gone_endpoints": list(outcome.gone_endpoints),
+        "is_address_fault": outcome.blames_address,
     }
 
 

@@ -101,6 +101,10 @@ UNREACHABLE = "unreachable"
 """The error code of `not_sent` where no connection to the provider could be made: nobody there took the message."""
 
 
+NO_ADDRESS = "no_address"
+"""The error code of `rejected` where the contact has no address on the channel."""
+
+
 TEMPLATE_REFUSED = "template_refused"
 """The error code of `not_sent` where a provider refused a step's template: tried again at growing intervals."""
 
@@ -134,6 +138,18 @@ class Outcome:
     """Texts: how many segments it costs."""
     encoding: str | None = None
     """Texts: `GSM-7` or `UCS-2`."""
+    is_address_fault: bool | None = None
+    """Of a rejection: whether this address is to blame, and not the message, the account or the provider: such a one
+    counts against no campaign. None: it is, where `suppress` or `gone_endpoints` says so, or there was no address."""
+
+    @property
+    def blames_address(self) -> bool:
+        """Whether it is a rejection for the address's own sake, said or seen by what else is known."""
+        if self.kind is not OutcomeKind.REJECTED:
+            return False
+        if self.is_address_fault is not None:
+            return self.is_address_fault
+        return self.suppress is not None or bool(self.gone_endpoints) or self.error_code == NO_ADDRESS
 
 
 @dataclass(frozen=True)
@@ -199,13 +215,21 @@ class Rejected(SendError):  # noqa: N818 - a word of the contract
 
     kind = OutcomeKind.REJECTED
 
-    def __init__(self, detail: str = "", *, code: str | None = None, suppress: str | None = None) -> None:
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        code: str | None = None,
+        suppress: str | None = None,
+        is_address_fault: bool | None = None,
+    ) -> None:
         super().__init__(detail, code=code)
         self.suppress = suppress
+        self.is_address_fault = is_address_fault
 
     def outcome(self) -> Outcome:
         """A rejection, with the reason for which this address must not be used again, if there is one."""
-        return replace(super().outcome(), suppress=self.suppress)
+        return replace(super().outcome(), suppress=self.suppress, is_address_fault=self.is_address_fault)
 
 
 class TemplateRefused(Misconfigured):

@@ -6,7 +6,7 @@
 with reported as materialized (
     select * from jsonb_to_recordset(:outcomes::jsonb) as o (
         message_id uuid, attempt_no smallint, outcome text, provider_message_id text, error_code text, segments smallint, encoding text,
-        retry_seconds float8, suppress text, gone_endpoints text[]
+        retry_seconds float8, suppress text, gone_endpoints text[], is_address_fault boolean
     )
 ), waiting as (
     select a.message_id, a.attempt_no, a.outcome as was
@@ -23,10 +23,7 @@ with reported as materialized (
         error_code = r.error_code,
         segments = coalesce(r.segments, a.segments),
         encoding = coalesce(r.encoding, a.encoding),
-        is_address_fault = case
-            when r.outcome = 'rejected'
-                then nullif(r.suppress is not null or cardinality(r.gone_endpoints) > 0 or r.error_code = 'no_address', false)
-        end,
+        is_address_fault = nullif(r.is_address_fault, false),
         evidence = case when w.was = 'unknown' then jsonb_build_object('source', 'late answer', 'at', :clock::timestamptz) end
     from waiting w
     join reported r using (message_id, attempt_no)

@@ -175,7 +175,14 @@ def _coded(code: int, words: str, *, wait: timedelta | None = None, fallback: st
     if code in codes.ACCOUNT:
         return _ours(code, words)
     suppress = "stopped" if code in codes.STOPPED else "invalid" if code in codes.INVALID else None
-    return Rejected(f"Twilio refused it: {words}.", code=str(code) if code else fallback, suppress=suppress)
+    # The number stays good, and is the reason all the same: ours, premium, or where this account's texts do not go.
+    is_its_own = suppress is not None or code in {21266, 21268, 21408, 21612, 21657}
+    return Rejected(
+        f"Twilio refused it: {words}.",
+        code=str(code) if code else fallback,
+        suppress=suppress,
+        is_address_fault=is_its_own,
+    )
 
 
 def _ours(code: int, words: str) -> Misconfigured:

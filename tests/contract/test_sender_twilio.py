@@ -92,6 +92,7 @@ def test_a_refused_recipient_is_rejected_and_says_whether_the_number_is_finished
     refusing(twilio, 400, code)
     (outcome,) = twilio.sender().send([message(1, SMS)]).values()
     assert (outcome.kind, outcome.error_code, outcome.suppress) == (OutcomeKind.REJECTED, str(code), suppress)
+    assert outcome.blames_address is (code not in {30007, 21617, 99999})
     assert "555" not in outcome.detail
 
 

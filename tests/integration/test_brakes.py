@@ -20,6 +20,7 @@ from warehouse.errors import WinbackError
 SOON = SEND_AT + timedelta(minutes=30)
 REFUSED = Outcome(OutcomeKind.REJECTED, error_code="30007")
 INVALID = Outcome(OutcomeKind.REJECTED, error_code="21211", suppress="invalid")
+NOT_SERVED = Outcome(OutcomeKind.REJECTED, error_code="21408", is_address_fault=True)
 MESSAGES = 80
 
 
@@ -72,7 +73,9 @@ def test_the_stop_ends_by_itself_when_its_window_has_passed(failing: Shop) -> No
 
 
 @pytest.mark.parametrize(
-    ("number", "outcome"), [(3, INVALID), (6, UNKNOWN)], ids=["the addresses are to blame", "few enough"]
+    ("number", "outcome"),
+    [(3, INVALID), (3, NOT_SERVED), (6, UNKNOWN)],
+    ids=["the addresses are dead", "the addresses are to blame and stay good", "few enough"],
 )
 def test_what_is_no_failure_of_the_campaign_does_not_stop_it(failing: Shop, number: int, outcome: Outcome) -> None:
     done = Outbound(batch_size=10, email=every(number, outcome)).simulate(until=SOON, connections=1)
