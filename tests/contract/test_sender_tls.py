@@ -106,7 +106,7 @@ def test_over_tls_too_an_answer_that_is_drawn_out_is_cut_and_in_doubt(
 
     began = time.monotonic()
     with listening(serve) as port, pytest.raises(OutcomeUnknown) as doubt:
-        Http("the provider", connections=1, timeout=0.5, is_direct=False).request(
+        Http("the provider", connections=1, timeout=1, is_direct=False).request(
             "POST", f"https://127.0.0.1:{port}/", {}, b"x"
         )
     assert doubt.value.code == "timeout"
@@ -116,7 +116,7 @@ def test_over_tls_too_an_answer_that_is_drawn_out_is_cut_and_in_doubt(
 def test_a_handshake_that_is_drawn_out_means_that_nothing_left() -> None:
     began = time.monotonic()
     with listening(drip(b"\x16\x03\x03\x40\x00", b"\x02", head=False)) as port, pytest.raises(NotSent):
-        Http("the provider", connections=1, timeout=0.5, is_direct=True).request(
+        Http("the provider", connections=1, timeout=1, is_direct=True).request(
             "POST", f"https://127.0.0.1:{port}/", {}, b"x"
         )
     assert time.monotonic() - began < 10
