@@ -99,6 +99,8 @@ def _addresses(connection: psycopg.Connection, contact_id: str) -> list[tuple[st
 
 def _forget(connection: psycopg.Connection, contact_id: str, calls: int, by: str, at: datetime) -> Forgotten:
     addresses = _addresses(connection, contact_id)  # again: a claim may have sent to another one meanwhile
+    if tried := [row["id"] for row in queries.planned_again(connection, contact_id=contact_id)]:
+        list(queries.reconcile_planned(connection, ids=tried, clock=at))
     skipped = [row["id"] for row in queries.skip_planned(connection, contact_id=contact_id, at=at)]
     done = {
         "skipped_messages": len(skipped),

@@ -18,6 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from warehouse.errors import Misconfigured
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -44,7 +46,10 @@ def read() -> Settings:
 
 
 def secret_file(path: Path, length: int = 32) -> str:
-    """The secret kept in `path`, made there (mode 0600) at the first call; safe against two first calls at once."""
+    """The secret kept in `path`, made there (mode 0600) at the first call; safe against two first calls at once.
+
+    Raises `Misconfigured` for one that is empty: with it anybody could sign.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         draft = path.with_name(f"{path.name}.{os.getpid()}")
@@ -56,4 +61,7 @@ def secret_file(path: Path, length: int = 32) -> str:
                 os.link(draft, path)
         finally:
             draft.unlink()
-    return path.read_text().strip()
+    kept = path.read_text().strip()
+    if not kept:
+        raise Misconfigured(f"{path} is empty where a secret should be: restore it, or delete it for a new one.")
+    return kept

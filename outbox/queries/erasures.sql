@@ -44,6 +44,15 @@ cross join lateral (values ('email', c.email_hash), ('sms', c.phone_hash)) as kn
 where c.contact_id = :contact_id and known.address_hash is not null
 group by known.channel, known.address_hash;
 
+-- name: planned_again(contact_id)
+-- What waits to be sent again, locked: before it is skipped and its code goes back, it is asked once more whether it had left.
+select m.id
+from outbox.message m
+where m.contact_id = :contact_id and m.state = 'planned'
+    and exists (select from outbox.attempt a where a.message_id = m.id and a.outcome = 'not_sent')
+order by m.id
+for update of m;
+
 -- name: skip_planned(contact_id, at)
 -- What has not left does not leave any more. Waits for a claim that holds a row, and leaves what it took to it.
 update outbox.message

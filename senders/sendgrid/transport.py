@@ -184,7 +184,7 @@ def _refused(status: int, headers: Any, body: bytes) -> Exception:
     if roots & ACCOUNT_FIELDS and PERSONS not in roots:
         return Misconfigured(f"SendGrid refuses {named}: {words}. Correct the campaign's sender or the account.")
     if any(RECIPIENT_FIELD.match(name) for name in fields):
-        return Rejected(f"SendGrid refused it: {words}.", code=code)
+        return Rejected(f"SendGrid refused it: {words}.", code=code, is_address_fault=True)
     if fields and all(OWN_FIELD.match(name) for name in fields):
         shared = PERSONS not in roots
         return Unclear(f"SendGrid refuses {named}: {words}.", code=code, is_own=True, is_shared=shared)

@@ -56,7 +56,7 @@ def host_of(endpoint: str) -> str:
             return parts.netloc
     except ValueError:  # brackets, ports, labels, letters that a browser would have encoded
         pass
-    raise Rejected("The endpoint is not an https URL.", code="bad_endpoint")
+    raise Rejected("The endpoint is not an https URL.", code="bad_endpoint", is_address_fault=True)
 
 
 class _Outside(Secure):
@@ -73,7 +73,9 @@ class _Outside(Secure):
 
 
 def _inside() -> Rejected:
-    return Rejected("The endpoint leads inside the house; no request was made.", code="bad_endpoint")
+    return Rejected(
+        "The endpoint leads inside the house; no request was made.", code="bad_endpoint", is_address_fault=True
+    )
 
 
 class Guarded:

@@ -113,7 +113,7 @@ class WebPushSender:
                 if isinstance(error, Gone):
                     gone.append(subscription.endpoint)
                 if last.code != UNREACHABLE:  # that one may take it another time
-                    last = Rejected(error.detail, code=NOT_OUR_KEY) if isinstance(error, NotOurKey) else error
+                    last = _of_another_key(error) if isinstance(error, NotOurKey) else error
             except SendError as error:
                 if error.code == UNREACHABLE:
                     last = error
@@ -131,6 +131,10 @@ class WebPushSender:
         wait = self._services.wait(host, now)
         if wait:
             raise NotSent("The push service asked us to wait.", wait, code=LEFT_ALONE)
+
+
+def _of_another_key(error: NotOurKey) -> Rejected:
+    return Rejected(error.detail, code=NOT_OUR_KEY, is_address_fault=True)
 
 
 def _data(message: Message) -> str:

@@ -72,9 +72,11 @@ def _translate(error: Exception) -> Exception:
     if isinstance(error, SendError | Misconfigured):
         return error
     if isinstance(error, BadUrl):
-        return Rejected("The endpoint is not an https URL.", code="bad_endpoint")
+        return Rejected("The endpoint is not an https URL.", code="bad_endpoint", is_address_fault=True)
     # What is left happens before any request, which lets nothing else out: keys that are no keys.
-    return Rejected(f"The subscription cannot be used ({type(error).__name__}).", code="bad_subscription")
+    return Rejected(
+        f"The subscription cannot be used ({type(error).__name__}).", code="bad_subscription", is_address_fault=True
+    )
 
 
 def _refused(answer: Answer) -> Exception:

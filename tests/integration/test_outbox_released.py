@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from psycopg import errors
 
-from outbox import claims
+from outbox import claims, erasures
 from outbox.sql import ledger
 from senders.contract import Outcome, OutcomeKind
 from tests.integration.handoff_stub import SEND_AT, Shop
@@ -79,6 +79,16 @@ def test_a_message_reported_after_its_release_is_accepted_by_the_claim_and_not_s
     assert (evidence["source"], evidence["event_key"], evidence["against"]["by"]) == ("webhook", key, "Kim")
     assert "text" not in evidence["against"]
     assert shop.rows("select tag, added_at from outbox.contact_tag") == [("t", LATER)]
+    assert shop.value("select released_at from outbox.coupon_grant") is None
+
+
+def test_forgetting_a_person_asks_first_whether_what_was_released_had_left(shop: Shop) -> None:
+    message_id = released(shop, **CODE)
+    event(shop, "delivery_event", message_id, "delivered")
+    with ledger() as desk:
+        (told,) = erasures.forget(desk, [shop.value("select contact_id from outbox.message")], by="t", at=LATER)
+    assert stand(shop) == ("accepted", LATER, ["accepted"])
+    assert (told.counts["skipped_messages"], told.counts["released_codes"]) == (0, 0)
     assert shop.value("select released_at from outbox.coupon_grant") is None
 
 

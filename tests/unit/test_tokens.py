@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
 import pytest
 
-from warehouse import tokens
-from warehouse.errors import WinbackError
+from warehouse import settings, tokens
+from warehouse.errors import Misconfigured, WinbackError
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +40,12 @@ def test_a_token_of_another_installation_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("WINBACK_TOKEN_KEY", "another key")
     with pytest.raises(WinbackError):
         tokens.read("unsubscribe", token)
+
+
+def test_no_link_is_signed_with_an_empty_key(tmp_path: Path) -> None:
+    secret = settings.secret_file(tmp_path / "token.key")
+    assert len(secret) > 30
+    assert settings.secret_file(tmp_path / "token.key") == secret
+    (tmp_path / "token.key").write_text("\n")
+    with pytest.raises(Misconfigured, match=r"token\.key is empty"):
+        settings.secret_file(tmp_path / "token.key")
