@@ -11,7 +11,6 @@ import logging
 import math
 import os
 import socket
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -30,7 +29,9 @@ from urllib3.exceptions import TimeoutError as NoAnswerInTime
 from urllib3.util import parse_url
 from urllib3.util.connection import allowed_gai_family, create_connection
 
+from senders import deadlines
 from senders.contract import UNREACHABLE, NotSent, OutcomeUnknown, SendError
+from senders.deadlines import NeverStood
 from warehouse.errors import Misconfigured
 
 LARGEST_ANSWER = 64 * 1024
@@ -41,7 +42,6 @@ ROUTES_KEPT = 1000
 """Origins whose way out is remembered: a subscription can name any host."""
 WHOLE_CALL = 2
 """Waiting times that a whole call has, from its beginning to the last byte of its answer."""
-LONGEST_SLEEP_SECONDS = 3600.0
 
 # It prints URLs, accounts and endpoints: at DEBUG, and at WARNING where a header of an answer is malformed.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
@@ -70,107 +70,11 @@ class Answer:
         return json.loads(self.body)
 
 
-class _NeverStood(Exception):  # noqa: N818 - a fact; outside of what urllib3 catches, so that it is wrapped in nothing
-    """No connection (or no TLS, or no way through the proxy): nothing of the request was written."""
-
-
-class _Call:
-    """One request of one thread."""
-
-    __slots__ = ("descriptor", "due", "is_late")
-
-    def __init__(self, due: float) -> None:
-        self.due = due
-        """When it has to be over, in the seconds of `time.monotonic()`."""
-        self.descriptor: int | None = None
-        """A second one of its connection's, which no TLS layer and no `close` takes away."""
-        self.is_late = False
-        """Its connection was cut."""
-
-
-class _Watch:
-    """Cuts the connections of calls that are not over in time: one thread for the whole process.
-
-    A socket's own timeout is for one `recv`, and an answer can be drawn out over any number of those.
-    """
-
-    def __init__(self) -> None:
-        self.begin()
-
-    def begin(self) -> None:
-        """From nothing: also in a process that was forked, which has inherited no thread."""
-        self._changed = threading.Condition(threading.Lock())
-        self._calls: set[_Call] = set()
-        self._wakes_at = math.inf
-        self._is_running = False
-
-    def hold(self, call: _Call, sock: socket.socket) -> None:
-        """Begins to watch a call's connection. Raises `_NeverStood` before anything is written."""
-        if call.descriptor is not None:
-            return
-        try:
-            call.descriptor = os.dup(sock.fileno())
-            with self._changed:
-                if not self._is_running:
-                    threading.Thread(target=self._run, name="http-deadlines", daemon=True).start()
-                    self._is_running = True
-                self._calls.add(call)
-                if call.due < self._wakes_at:
-                    self._wakes_at = call.due
-                    self._changed.notify()
-        except (OSError, RuntimeError) as error:  # no descriptor or no thread is left
-            raise _NeverStood(type(error).__name__) from None
-
-    def let_go(self, call: _Call) -> None:
-        """Ends it; from now on `is_late` is what it is. Before anybody else may use the connection."""
-        if call.descriptor is None:
-            return
-        with self._changed:
-            self._calls.discard(call)
-        os.close(call.descriptor)
-        call.descriptor = None
-
-    def _run(self) -> None:
-        with self._changed:
-            while True:
-                now = monotonic()
-                for call in [each for each in self._calls if each.due <= now]:
-                    self._calls.discard(call)
-                    call.is_late = True
-                    _cut(call.descriptor)
-                self._wakes_at = min((each.due for each in self._calls), default=math.inf)
-                self._changed.wait(min(self._wakes_at - now, LONGEST_SLEEP_SECONDS))
-
-
-def _cut(descriptor: int | None) -> None:
-    """Wakes whoever reads from a connection or writes to it."""
-    try:
-        sock = socket.socket(fileno=descriptor)
-    except OSError:
-        return
-    try:
-        sock.shutdown(socket.SHUT_RDWR)
-    except OSError:  # it is gone already
-        return
-    finally:
-        sock.detach()
-
-
-class _Thread(threading.local):
-    call: _Call
-    """What this thread asks for now."""
-
-
-_watch = _Watch()
-os.register_at_fork(after_in_child=_watch.begin)
-_thread = _Thread()
-
-
 class Plain(HTTPConnection):
     """A connection that knows whether it ever stood, and is cut when its call is not over in time."""
 
     def connect(self) -> None:
-        """Raises `_NeverStood`, and `BadUrl` where the host can be no name."""
+        """Raises `NeverStood`, and `BadUrl` where the host can be no name."""
         try:
             super().connect()
         except (SendError, Misconfigured):
@@ -178,12 +82,12 @@ class Plain(HTTPConnection):
         except (UnicodeError, LocationValueError) as error:
             raise BadUrl(type(error).__name__) from None
         except Exception as error:  # noqa: BLE001 - a proxy can answer CONNECT with anything
-            raise _NeverStood(type(error).__name__) from None
+            raise NeverStood(type(error).__name__) from None
 
     def _new_conn(self) -> socket.socket:
-        call = _thread.call
+        call = deadlines.this_thread.call
         sock = self._first_of_all_addresses(call.due)
-        _watch.hold(call, sock)
+        deadlines.watch.hold(call, sock)
         return sock
 
     def _first_of_all_addresses(self, due: float) -> socket.socket:
@@ -201,9 +105,9 @@ class Plain(HTTPConnection):
         raise failure
 
     def request(self, *asked: Any, **options: Any) -> None:
-        """Watches a kept connection, too. Raises `_NeverStood` where it cannot."""
+        """Watches a kept connection, too. Raises `NeverStood` where it cannot."""
         if self.sock is not None:
-            _watch.hold(_thread.call, self.sock)
+            deadlines.watch.hold(deadlines.this_thread.call, self.sock)
         super().request(*asked, **options)
 
 
@@ -213,7 +117,7 @@ class Secure(Plain, HTTPSConnection):
 
 class _Pool(HTTPConnectionPool):
     def _put_conn(self, conn: Any) -> None:
-        _watch.let_go(_thread.call)
+        deadlines.watch.let_go(deadlines.this_thread.call)
         super()._put_conn(conn)
 
 
@@ -256,7 +160,7 @@ class Http:
         not over in time is cut; only for the system to resolve a name there is no end but the system's own.
         """
         proxy = self._way_out(url)
-        call = _thread.call = _Call(monotonic() + self._whole)
+        call = deadlines.this_thread.call = deadlines.Call(monotonic() + self._whole)
         try:
             answer = self._manager(proxy).urlopen(
                 method, url, body=body, headers=headers, retries=False, redirect=False, preload_content=False
@@ -264,14 +168,14 @@ class Http:
             read = Answer(answer.status, answer.headers, _read(answer))
         except (SendError, Misconfigured, BadUrl):
             raise
-        except (_NeverStood, ClosedPoolError) as error:
+        except (NeverStood, ClosedPoolError) as error:
             raise NotSent(f"No connection to {self._who} ({_reason(error)}).", code=UNREACHABLE) from None
         except LocationValueError as error:
             raise BadUrl(type(error).__name__) from None
         except Exception as error:  # noqa: BLE001 - whatever broke, it may have left
             raise self._doubt(type(error).__name__, is_late=call.is_late or isinstance(error, NoAnswerInTime)) from None
         finally:
-            _watch.let_go(call)
+            deadlines.watch.let_go(call)
         if call.is_late:
             raise self._doubt("cut", is_late=True)
         return read
@@ -319,7 +223,7 @@ def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, _NeverStood) else type(error).__name__
+    return str(error) if isinstance(error, NeverStood) else type(error).__name__
 
 
 def _proxy_of(origin: str) -> str | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import senders.http
+from senders import deadlines
 from senders.contract import UNREACHABLE, NotSent, OutcomeUnknown
 from senders.http import LARGEST_ANSWER, BadUrl, Http
 from tests.contract.stub import Reply, Stub
@@ -187,7 +188,7 @@ def test_a_call_that_is_over_leaves_nothing_behind_that_could_cut_the_next_one(s
     before = descriptors()
     for number in range(20):
         assert asked.request("POST", f"{stub.url}/{number}", {}, b"x").body == b"taken"
-        assert not senders.http._watch._calls
+        assert not deadlines.watch._calls
     assert stub.connections == 1
     assert descriptors() <= before + 3
 
