@@ -205,6 +205,8 @@ def check_range(day: date, start: datetime) -> None:
 class Strangers:
     """Contacts that have orders and are in no row of `raw.contacts`."""
 
+    among: str
+    """Which orders were looked at, for a sentence."""
     contacts: int
     example: str
     order_id: str
@@ -219,14 +221,15 @@ class Strangers:
         one = f"1 contact, {who}, has some and is"
         several = f"{self.contacts:,} contacts, such as {who}, have some and are"
         return (
-            f"Orders of the last {LATELY.days} days in {self.orders}: {one if self.contacts == 1 else several} not in "
+            f"{self.among} in {self.orders}: {one if self.contacts == 1 else several} not in "
             f"{self.people}. Nothing is sent to a contact that is not there: load them, or correct contact_id of the "
             "orders."
         )
 
 
 def unknown_contacts(start: datetime) -> Strangers | None:
-    """Who bought and is unknown, among the orders written in the `LATELY` before the day; None: nobody."""
+    """Who bought and is unknown: before the first run among all orders, then among those written since `LATELY` before
+    the day. None: nobody."""
     from psycopg import sql
 
     from warehouse.connect import Role, transaction
@@ -235,15 +238,21 @@ def unknown_contacts(start: datetime) -> Strangers | None:
     query = sql.SQL(
         "select count(distinct contact_id), min(contact_id::text),"
         " (array_agg(order_id::text order by contact_id::text, order_id))[1]"
-        " from {orders} o where updated_at >= %s and updated_at < %s"
+        " from {orders} o where {written}"
         " and not exists (select from {people} c where c.contact_id = o.contact_id)"
-    ).format(orders=sql.Identifier(*where["orders"]), people=sql.Identifier(*where["contacts"]))
+    )
+    tables = {"orders": sql.Identifier(*where["orders"]), "people": sql.Identifier(*where["contacts"])}
     with transaction(Role.DBT) as connection:
-        found = connection.execute(query, [start - LATELY, start]).fetchone()
+        is_first = _last_run(connection, start) is None
+        written = sql.SQL("true" if is_first else "updated_at >= %(since)s and updated_at < %(before)s")
+        found = connection.execute(
+            query.format(**tables, written=written), {"since": start - LATELY, "before": start + timedelta(days=1)}
+        ).fetchone()
     if not found or not found[0]:
         return None
     contacts, example, order_id = found
-    return Strangers(contacts, example, order_id, ".".join(where["orders"]), ".".join(where["contacts"]))
+    among = "Orders" if is_first else f"Orders written in the last {LATELY.days} days"
+    return Strangers(among, contacts, example, order_id, ".".join(where["orders"]), ".".join(where["contacts"]))
 
 
 def loads_behind(needed: datetime) -> list[str]:

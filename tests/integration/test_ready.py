@@ -18,7 +18,7 @@ from cli import raw_contract
 from cli import ready as verb
 from cli.main import register
 from events.intake import fold_provider_events
-from tests.integration.ready_day import DAY, START, order, ready, vouch, write_order
+from tests.integration.ready_day import DAY, START, order, ready, run_before, vouch, write_order
 from warehouse import connections, settings
 from warehouse.connect import Role, connect
 from warehouse.errors import Misconfigured, WinbackError
@@ -124,10 +124,12 @@ def test_orders_of_unknown_contacts_are_counted_with_an_example_and_hold_nothing
         write_order(owner, order_id, START - timedelta(days=days), START - timedelta(days=days), contact_id)
     result = ready()
     assert result.exit_code == 0
-    assert (
-        "Orders of the last 7 days in raw.orders: 2 contacts, such as 'ann' (order 'o3'), have some and are not in "
-        "raw.contacts. Nothing is sent" in result.stdout
-    )
+    told = "contacts, such as 'ann' (order 'o3'), have some and are not in raw.contacts. Nothing is sent"
+    assert f"Orders in raw.orders: 4 {told}" in result.stdout, "before the first run all of them are looked at"
+    assert said(result)["unknown_contacts"] == 4
+    run_before(owner)
+    result = ready()
+    assert f"Orders written in the last 7 days in raw.orders: 2 {told}" in result.stdout
     assert said(result)["unknown_contacts"] == 2
 
 

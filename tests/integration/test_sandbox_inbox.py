@@ -77,7 +77,7 @@ def test_the_page_needs_nothing_but_the_sandbox(sandbox: Handle) -> None:
     answer = httpx.get(sandbox.inbox_url)
     assert answer.status_code == 200
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert "Nothing left this machine; people and addresses are made up." in answer.text
+    assert "Nothing left this machine: nobody received any of this." in answer.text
     page = answer.text.replace("http://www.w3.org/2000/svg", "").replace("https://shop.example.com", "")
     assert "http://" not in page
     assert "https://" not in page
