@@ -46,13 +46,14 @@ def read() -> Settings:
 
 
 def secret_file(path: Path, length: int = 32) -> str:
-    """The secret kept in `path`, made there (mode 0600) at the first call; safe against two first calls at once.
+    """The secret kept in `path`, made there (mode 0600) at the first call; safe against two first calls at once, in
+    two processes or two threads.
 
     Raises `Misconfigured` for one that is empty: with it anybody could sign.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(length))

@@ -179,7 +179,10 @@ def _worded(refusal: tuple[int, str], number: str) -> tuple[int, str]:
 def _is_phone(number: str) -> bool:
     if not E164.fullmatch(number):
         return False
-    return phonenumbers.is_possible_number(phonenumbers.parse(number, None))
+    try:
+        return phonenumbers.is_possible_number(phonenumbers.parse(number, None))
+    except phonenumbers.NumberParseException:  # a country code that there is not
+        return False
 
 
 def _accepted(core: Core, form: FormData, to: str) -> Accepted:

@@ -77,6 +77,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int]] = {
     "a number without its country": ({"to": "2125550101"}, 21211),
     "a number with too many digits": ({"to": "+121255501011234"}, 21211),
     "a word for a number": ({"to": "+abc"}, 21211),
+    "a country that there is not": ({"to": "+9990000000001"}, 21211),
     "a sender that cannot be": ({"from_": "+1"}, 21212),
     "a text to oneself": ({"to": SENDER, "from_": SENDER}, 21266),
     "no validity": ({"validity_period": 0}, 21624),

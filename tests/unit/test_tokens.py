@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -49,3 +51,16 @@ def test_no_link_is_signed_with_an_empty_key(tmp_path: Path) -> None:
     (tmp_path / "token.key").write_text("\n")
     with pytest.raises(Misconfigured, match=r"token\.key is empty"):
         settings.secret_file(tmp_path / "token.key")
+
+
+def test_threads_that_need_the_first_secret_at_once_have_the_same(tmp_path: Path) -> None:
+    ready = Barrier(16)
+
+    def first(round_no: int) -> str:
+        ready.wait(20)
+        return settings.secret_file(tmp_path / f"{round_no}.key")
+
+    with ThreadPoolExecutor(16) as pool:
+        for round_no in range(20):
+            assert len(set(pool.map(first, [round_no] * 16))) == 1
+    assert len(list(tmp_path.iterdir())) == 20
