@@ -14,6 +14,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from http.client import responses
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -59,6 +60,11 @@ class Answer:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     """At most `LARGEST_ANSWER` bytes."""
+
+    @property
+    def reason(self) -> str:
+        """The status in words."""
+        return responses.get(self.status_code, "")
 
     @property
     def text(self) -> str:

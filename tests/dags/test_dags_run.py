@@ -105,7 +105,7 @@ def test_a_day_runs_its_verbs_in_order_and_each_shard_is_dispatched(ran: dict[st
     assert arguments[0] == ["--as-of", "2017-10-01"]
     assert arguments[2] == ["--run", RUN, "--continue"]
     assert arguments[3] == ["--run", RUN]
-    assert arguments[4:6] == [["--run", RUN, "--shard", f"{number}/2"] for number in (1, 2)]
+    assert sorted(arguments[4:6]) == [["--run", RUN, "--shard", f"{number}/2"] for number in (1, 2)]  # side by side
 
 
 def test_the_day_is_the_logical_date_in_the_campaigns_zone(ran: dict[str, Outcome]) -> None:
