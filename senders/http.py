@@ -1,7 +1,7 @@
-"""HTTP for texts and notifications: a request is made once at most, and a failure says whether it can have left.
+"""HTTP to providers: a request is made once at most, and a failure says whether it can have left.
 
-`urllib3` with its retries and redirects off. The official SDKs take it in place of `requests`, which rides on it, too,
-and costs as much again (docs/DECISIONS.md, "HTTP for texts and notifications").
+`urllib3` with its retries and redirects off. The official SDKs take it in place of their own (docs/DECISIONS.md, "HTTP
+for texts and notifications", "HTTP for e-mail").
 """
 
 from __future__ import annotations
@@ -122,39 +122,51 @@ class Secure(Plain, HTTPSConnection):
 
 
 class _Pool(HTTPConnectionPool):
+    """Of the connections that an `Http` names."""
+
+    keeps = True
+
     def _put_conn(self, conn: Any) -> None:
         deadlines.watch.let_go(deadlines.this_thread.call)
+        if conn is not None and not self.keeps:  # not every server that closes it says so
+            conn.close()
         super()._put_conn(conn)
 
 
-class _PlainPool(_Pool):
-    ConnectionCls = Plain
-
-
 class _SecurePool(_Pool, HTTPSConnectionPool):
-    """Of connections that each `Http` names."""
+    """The same over TLS."""
 
 
 class Http:
     """Kept connections to whoever is asked. Safe for many threads."""
 
     def __init__(
-        self, who: str, *, connections: int, timeout: float, is_direct: bool, secure: type[Secure] = Secure
+        self,
+        who: str,
+        *,
+        connections: int | None,
+        timeout: float,
+        is_direct: bool,
+        whole: int = WHOLE_CALL,
+        secure: type[Secure] = Secure,
     ) -> None:
-        """`who`: whom a failure names. `connections`: kept, to one host. `timeout`: seconds for a connection, and again
-        for each part of an answer; a whole call has `WHOLE_CALL` of them. `is_direct`: past the proxies and
-        certificates that the environment names."""
-        self._who, self._is_direct, self._whole = who, is_direct, WHOLE_CALL * timeout
+        """`who`: whom a failure names. `connections`: kept, to one host; None: every call has a new one, which no other
+        side can have closed just then. `timeout`: seconds for a connection, and again for each part of an answer; a
+        whole call has `whole` of them. `is_direct`: past the proxies and certificates that the environment names."""
+        self._who, self._is_direct, self._whole = who, is_direct, whole * timeout
+        self._keeps = keeps = connections is not None
         named = None if is_direct else os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         trusted = named or certifi.where()
         self._settings: dict[str, Any] = {
             "num_pools": HOSTS_KEPT,
-            "maxsize": connections,
+            "maxsize": connections or 1,
             "timeout": urllib3.Timeout(connect=timeout, read=timeout),
             "ca_cert_dir" if Path(trusted).is_dir() else "ca_certs": trusted,
         }
-        pool = type("_SecurePool", (_SecurePool,), {"ConnectionCls": secure})
-        self._pools = {"http": _PlainPool, "https": pool}
+        self._pools = {
+            "http": type("_OwnPool", (_Pool,), {"ConnectionCls": Plain, "keeps": keeps}),
+            "https": type("_OwnSecurePool", (_SecurePool,), {"ConnectionCls": secure, "keeps": keeps}),
+        }
         self._manager = lru_cache(maxsize=None)(self._manager_of)
         self._proxy = lru_cache(maxsize=ROUTES_KEPT)(_proxy_of)
 
@@ -166,6 +178,8 @@ class Http:
         not over in time is cut; only for the system to resolve a name there is no end but the system's own.
         """
         proxy = self._way_out(url)
+        if not self._keeps:
+            headers = {**headers, "Connection": "close"}
         call = deadlines.this_thread.call = deadlines.Call(monotonic() + self._whole)
         try:
             answer = self._manager(proxy).urlopen(

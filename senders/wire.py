@@ -63,9 +63,18 @@ def refuse_own_host(connection: Connection, host: str) -> None:
         )
 
 
+def refuse_unwritable(connection: Connection, credential: str) -> None:
+    """Raises `Misconfigured` for a character that no header can carry, before anything is in doubt for it."""
+    if not (credential.isascii() and credential.isprintable()):
+        raise Misconfigured(
+            f"Connection {connection.conn_id!r} has a character in its login or password that no header can carry: "
+            "perhaps a line's end, or a dash or a quotation mark of a text editor's. Nothing was claimed or sent."
+        )
+
+
 def timeout_of(connection: Connection) -> float:
     """Seconds to wait for a connection, and again for each part of an answer: extra `timeout_seconds`, default 10. A
-    whole text or notification has twice as many."""
+    whole text or notification has twice as many, a request of e-mails six times."""
     return positive(connection, "timeout_seconds", DEFAULT_TIMEOUT_SECONDS)
 
 

@@ -5,26 +5,28 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import logging
 import re
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 import sendgrid
 from python_http_client import Client
-from python_http_client.exceptions import HTTPError
 
 from senders import wire
-from senders.contract import UNREACHABLE, NotSent, OutcomeUnknown, Rejected, TemplateRefused
+from senders.contract import NotSent, OutcomeUnknown, Rejected, SendError, TemplateRefused
+from senders.http import Answer, BadUrl, Http
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
 
 API = "https://api.sendgrid.com"
+WHOLE_CALL = 6
+"""Waiting times that a whole call has: a thousand messages of 30 MB (SendGrid's limits) take their time to leave."""
+PAUSE = timedelta(seconds=60)
+"""Where SendGrid asks us to slow down and does not say for how long."""
 PERSONS = "personalizations"
 """Where a 400 names another field than those of recipients, it concerns the template, the campaign or the account."""
 ACCOUNT_FIELDS = frozenset({"from"})
@@ -53,52 +55,38 @@ class Unclear(Rejected):
         self.is_shared = is_shared
 
 
-class _NeverConnected(OSError):  # noqa: N818 - a fact, for the translation below
-    """No connection (or no TLS) was established: nothing of the request was written."""
+class _Refused(Exception):  # noqa: N818 - an answer, not yet judged
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status_code)
+        self.answer = answer
 
 
-class _Connection(http.client.HTTPConnection):
-    def connect(self) -> None:
-        try:
-            super().connect()
-        except OSError as error:
-            raise _NeverConnected(type(error).__name__) from None
+class _Answered:
+    """An answer in the words of `urllib`, which the SDK's client asks."""
 
-
-class _SecureConnection(http.client.HTTPSConnection):
-    def connect(self) -> None:
-        try:
-            super().connect()
-        except OSError as error:
-            raise _NeverConnected(type(error).__name__) from None
-
-
-class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
-    """Connections that know whether they stood, and no redirects: urllib would carry the key to wherever one points."""
-
-    handler_order = 100
-
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Connection, req)
-
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_SecureConnection, req)
-
-    def _refuse(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> NoReturn:
-        raise urllib.error.HTTPError(req.full_url, code, msg, headers, fp)
-
-    http_error_301 = http_error_302 = http_error_303 = http_error_307 = http_error_308 = _refuse
+    def __init__(self, answer: Answer) -> None:
+        self.getcode = lambda: answer.status_code
+        self.read = lambda: answer.body
+        self.info = lambda: answer.headers
 
 
 class _Client(Client):  # type: ignore[misc]
+    """The SDK's client over `senders.http`: its own follows redirects with the key, and its waiting time has no end."""
+
+    way: Http
+
     def _build_client(self, name: str | None = None) -> _Client:
         child = super()._build_client(name)
         child.__class__ = _Client
+        child.way = self.way
         return child  # type: ignore[no-any-return]
 
-    def _make_request(self, opener: Any, request: Any, timeout: float | None = None) -> Any:
-        opener.add_handler(_Handler())
-        return super()._make_request(opener, request, timeout=timeout)
+    def _make_request(self, opener: object, request: urllib.request.Request, timeout: float | None = None) -> _Answered:
+        body = request.data if isinstance(request.data, bytes) else None
+        answer = self.way.request(request.get_method(), request.full_url, dict(request.header_items()), body)
+        if not 200 <= answer.status_code < 300:
+            raise _Refused(answer)
+        return _Answered(answer)
 
 
 class Transport:
@@ -109,9 +97,16 @@ class Transport:
             raise Misconfigured(
                 f"Connection {connection.conn_id!r} has no password: it is SendGrid's API key. Nothing was sent."
             )
-        self._api = sendgrid.SendGridAPIClient(connection.password, host=wire.base_url(connection, API))
-        old = self._api.client
-        self._api.client = _Client(old.host, old.request_headers, version=3, timeout=wire.timeout_of(connection))
+        wire.refuse_unwritable(connection, connection.password)
+        api = sendgrid.SendGridAPIClient(connection.password, host=wire.base_url(connection, API))
+        self._client = _Client(api.client.host, api.client.request_headers, version=3)
+        self._client.way = Http(
+            "SendGrid",
+            connections=None,
+            timeout=wire.timeout_of(connection),
+            whole=WHOLE_CALL,
+            is_direct=connection.sandbox,
+        )
 
     def post(self, payload: Mapping[str, Any]) -> str | None:
         """Hands over one request and returns its `X-Message-Id`.
@@ -120,7 +115,7 @@ class Transport:
         refused, and `Misconfigured` where the account or its sender is.
         """
         try:
-            answer = self._api.client.mail.send.post(request_body=dict(payload))
+            answer = self._client.mail.send.post(request_body=dict(payload))
         except Exception as error:  # noqa: BLE001 - every failure of the SDK is given its meaning here
             raise _translate(error) from None
         if answer.status_code != 202:
@@ -133,7 +128,7 @@ class Transport:
     def scopes(self) -> frozenset[str]:
         """What the key may do: `GET /v3/scopes`. Raises `Misconfigured`, `NotSent`, `OutcomeUnknown`."""
         try:
-            answer = self._api.client.scopes.get()
+            answer = self._client.scopes.get()
             return frozenset(str(scope) for scope in json.loads(answer.body)["scopes"])
         except (ValueError, KeyError, TypeError):
             raise OutcomeUnknown("SendGrid's answer names no scopes.", code="nonsense") from None
@@ -143,7 +138,7 @@ class Transport:
     def read(self, *path: str, **query: str) -> Any:
         """The JSON at a path of the API below /v3. Raises as `post` does."""
         try:
-            client = self._api.client
+            client = self._client
             for part in path:
                 client = client._(part)
             answer = client.get(query_params=query or None)
@@ -153,24 +148,21 @@ class Transport:
 
 
 def _translate(error: Exception) -> Exception:
-    if isinstance(error, HTTPError):
-        return _refused(error.status_code, error.headers or {}, error.body)
-    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, _NeverConnected):
-        return NotSent(f"SendGrid could not be reached ({error.reason}).", code=UNREACHABLE)
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    timed_out = isinstance(cause, TimeoutError)
-    return OutcomeUnknown(
-        f"No answer from SendGrid that can be trusted ({type(cause).__name__}).",
-        code="timeout" if timed_out else "no_answer",
-    )
+    if isinstance(error, _Refused):
+        return _refused(error.answer)
+    if isinstance(error, SendError | Misconfigured):
+        return error
+    if isinstance(error, BadUrl):
+        return Misconfigured("The host of SendGrid's connection makes no URL. Nothing was sent.")
+    return OutcomeUnknown(f"SendGrid's answer could not be read ({type(error).__name__}).", code="nonsense")
 
 
-def _refused(status: int, headers: Any, body: bytes) -> Exception:
-    code = f"http_{status}"
-    fields, words = _explain(body)
+def _refused(answer: Answer) -> Exception:
+    status = answer.status_code
+    code, wait = f"http_{status}", wire.retry_after(answer.headers)
+    fields, words = _explain(answer.body)
     if status == 429:
-        wait = wire.retry_after(dict(headers.items())) or timedelta(seconds=60)
-        return NotSent("SendGrid asks us to slow down.", wait, code=code)
+        return NotSent("SendGrid asks us to slow down.", wait or PAUSE, code=code)
     if status == 413:
         return Unclear("SendGrid finds the request too large.", code=code, is_own=True)
     if status in {301, 302, 307, 308, 401, 403, 404, 405, 406, 415, 451}:
@@ -178,7 +170,7 @@ def _refused(status: int, headers: Any, body: bytes) -> Exception:
             f"SendGrid refused us with {status}: {words}. Check the key, its rights, the sender and the base URL."
         )
     if status < 400 or status == 408 or status >= 500:
-        return OutcomeUnknown(f"SendGrid answered {status}.", wire.retry_after(dict(headers.items())), code=code)
+        return OutcomeUnknown(f"SendGrid answered {status}.", wait, code=code)
     roots = {name.split(".")[0] for name in fields}
     named = ", ".join(sorted(fields))
     if roots & ACCOUNT_FIELDS and PERSONS not in roots:

@@ -49,7 +49,9 @@ class _Http(HttpClient):  # type: ignore[misc]
     def __init__(self, base: str, connection: Connection, connections: int) -> None:
         super().__init__(logging.getLogger("twilio.http_client"), False, wire.timeout_of(connection))
         self._base = base
-        self._signed_in = _signed_in(connection)
+        login = f"{connection.login}:{connection.password}"
+        wire.refuse_unwritable(connection, login)
+        self._signed_in = urllib3.make_headers(basic_auth=login)
         self._http = Http("Twilio", connections=connections, timeout=self.timeout, is_direct=connection.sandbox)
 
     def request(self, method: str, url: str, **sent: Any) -> Response:
@@ -68,17 +70,6 @@ class _Http(HttpClient):  # type: ignore[misc]
         if answer.status_code != (CREATED if method == "POST" else FOUND):
             raise _Refused(answer)
         return Response(answer.status_code, answer.text, answer.headers)
-
-
-def _signed_in(connection: Connection) -> dict[str, str]:
-    """The header of every request. Raises `Misconfigured` before any text is in doubt for it."""
-    try:
-        return urllib3.make_headers(basic_auth=f"{connection.login}:{connection.password}")
-    except UnicodeError:
-        raise Misconfigured(
-            f"Connection {connection.conn_id!r} has a character in its login or password that no header can carry: "
-            "perhaps a dash or a quotation mark of a text editor's. Nothing was claimed or sent."
-        ) from None
 
 
 class Transport:

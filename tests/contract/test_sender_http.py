@@ -1,4 +1,4 @@
-"""HTTP of texts and notifications: once at most, past nobody's proxy, and never more of an answer than it needs."""
+"""HTTP to providers: once at most, past nobody's proxy, and never more of an answer than it needs."""
 
 from __future__ import annotations
 
@@ -83,6 +83,15 @@ def test_a_kept_connection_that_was_closed_while_it_slept_is_not_used(stub: Stub
     for number in range(2):
         assert asked.request("POST", f"{stub.url}/{number}", {}, b"x").status_code == 201
     assert (len(stub.requests), stub.connections) == (2, 2)
+
+
+def test_without_kept_connections_every_call_has_its_own_whatever_the_other_side_offers(stub: Stub) -> None:
+    stub.answer = lambda _: Reply(202, {"Connection": "keep-alive"}, b"taken")
+    asked = Http("the provider", connections=None, timeout=5, is_direct=True)
+    for number in range(3):
+        assert asked.request("POST", f"{stub.url}/{number}", {}, b"x").body == b"taken"
+    assert (len(stub.requests), stub.connections) == (3, 3)
+    assert {request.headers["connection"] for request in stub.requests} == {"close"}
 
 
 def test_no_answer_in_time_is_in_doubt_and_not_asked_again(stub: Stub) -> None:

@@ -324,40 +324,6 @@ def test_the_key_travels_in_the_header_alone(sendgrid: SendGrid) -> None:
     assert API_KEY.encode() not in request.body
 
 
-def connection(**document: Any) -> str:
-    return json.dumps({"conn_type": "sendgrid", "password": API_KEY, **document})
-
-
-@pytest.mark.parametrize(
-    ("document", "words"),
-    [
-        ({"host": "https://api.sendgrid.com", "extra": {"sandbox": True}}, "provider itself"),
-        ({"host": "https://api.eu.sendgrid.com", "extra": {"sandbox": True}}, "provider itself"),
-        ({"host": "API.SendGrid.com", "extra": {"sandbox": True}}, "provider itself"),
-        ({"extra": {"sandbox": True}}, "provider itself"),
-        ({"host": "http://api.sendgrid.com"}, "in the clear"),
-        ({"host": "https://api.sendgrid.com", "password": ""}, "no password"),
-        ({"extra": {"batch_size": 5000}}, "batch_size"),
-        ({"extra": {"timeout_seconds": "soon"}}, "timeout_seconds"),
-    ],
-)
-def test_a_wrong_connection_is_refused_before_anything_is_claimed(
-    document: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(connections.variable(connections.SENDGRID), connection(**document))
-    with pytest.raises(Misconfigured, match=words):
-        registry.build("sendgrid", connections.SENDGRID, DEFINITION)
-
-
-def test_a_campaign_without_a_sender_is_refused(sendgrid: SendGrid) -> None:
-    with pytest.raises(Misconfigured, match="reply_to"):
-        registry.build(
-            "sendgrid",
-            connections.SENDGRID,
-            {**DEFINITION, "email": {"from_name": "A", "from_address": "a@example.com"}},
-        )
-
-
 def test_an_alert_goes_to_the_team_as_plain_text(sendgrid: SendGrid, monkeypatch: pytest.MonkeyPatch) -> None:
     alerts = {"extra": {"emails": ["team@example.com", "boss@example.com"], "from": "alerts@shop.example.com"}}
     monkeypatch.setenv(connections.variable(connections.ALERTS), json.dumps(alerts))
