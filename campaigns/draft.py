@@ -125,7 +125,8 @@ def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:
         known = re.findall(r"'([^']*)'", str(context.get("expected", "")))
         return f"{given!r} is not known.{did_you_mean(str(given), known)}"
     if kind == "value_error":
-        return f"{context['error']}; found {given!r}."
+        wanted, _, hint = str(context["error"]).partition(". ")
+        return f"{wanted}; found {given!r}.{f' {hint}' if hint else ''}"
     expected = {
         "string_type": "text (in quotes where it looks like a number)",
         "int_type": "a whole number",

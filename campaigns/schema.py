@@ -47,7 +47,8 @@ def _zone(value: str) -> str:
     zones = _zones()
     if value not in zones:
         hint = did_you_mean(value, zones)
-        raise ValueError("expected an IANA time zone such as America/New_York." + (hint if "Did you" in hint else ""))
+        known = f".{hint}" if "Did you" in hint else ""
+        raise ValueError(f"expected an IANA time zone such as America/New_York{known}")
     return value
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cli import context, words
-from warehouse.errors import WinbackError
+from warehouse.errors import unreadable
 
 
 def register(app: typer.Typer) -> None:
@@ -62,4 +62,4 @@ def _rows(file: Path) -> int:
         with file.open("rb") as opened:
             return max(sum(chunk.count(b"\n") for chunk in iter(lambda: opened.read(1 << 20), b"")) - 1, 0)
     except OSError as error:
-        raise WinbackError(f"{file} cannot be read: {error.strerror}. Nothing was imported.") from error
+        raise unreadable(file, error, "Nothing was imported.") from error

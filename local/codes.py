@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from local.seed import digest
-from warehouse.errors import WinbackError
+from warehouse.errors import WinbackError, unreadable
 
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 """No 0 and O, no 1, I and L: codes are read aloud and typed."""
@@ -63,7 +63,7 @@ def read_csv(path: Path) -> list[str]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [(number, row) for number, row in _numbered(csv.reader(file)) if any(cell.strip() for cell in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise WinbackError(f"{path} cannot be read as CSV in UTF-8: {error}. No code was loaded.") from error
+        raise unreadable(path, error, "No code was loaded.") from error
     column = 0
     if rows and "code" in (header := [cell.strip().lower() for cell in rows[0][1]]):
         column = header.index("code")

@@ -21,7 +21,7 @@ from psycopg import sql
 
 from outbox.sql import ledger, queries
 from warehouse.connect import GRANT_LOCK, Role
-from warehouse.errors import WinbackError
+from warehouse.errors import WinbackError, unreadable
 
 NEEDED = ("contact_id", "campaign", "step", "sent_on")
 OPTIONAL = ("channel", "episode_on")
@@ -116,7 +116,7 @@ def _copy(connection: psycopg.Connection, path: Path, progress: Callable[[int], 
                 if count % STRIDE == 0:
                     progress(STRIDE)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise WinbackError(f"{path} cannot be read as CSV in UTF-8: {error}. {NOTHING}") from error
+        raise unreadable(path, error, NOTHING) from None  # the error itself may quote a line
     progress(count % STRIDE)
     if not count:
         raise WinbackError(f"{path} holds no line below its header. {NOTHING}")

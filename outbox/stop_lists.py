@@ -19,7 +19,7 @@ from typing import Any, Literal
 from outbox.imports import TOLD, lines_named
 from outbox.sql import ledger, queries
 from outbox.suppressions import COLUMNS
-from warehouse.errors import WinbackError
+from warehouse.errors import WinbackError, unreadable
 
 NEEDED = ("channel", "address")
 PATTERNS = {"email": re.compile(r"[^\s@]+@[^\s@]+"), "sms": re.compile(r"\+[1-9]\d{6,14}")}
@@ -66,8 +66,7 @@ def honour(path: Path, *, by: str, at: datetime) -> Honoured:
                     copy.write_row(row)
                     lines += 1
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            words = error.strerror if isinstance(error, OSError) else type(error).__name__  # others may quote a line
-            raise WinbackError(f"{path} cannot be read as CSV in UTF-8: {words}. {NOTHING}") from None
+            raise unreadable(path, error, NOTHING) from None  # the error itself may quote a line
         if not lines:
             raise WinbackError(f"{path} holds no line below its header. {NOTHING}")
         told = queries.append_stops(connection, source=by, at=at)

@@ -32,7 +32,7 @@ REASONS: Mapping[str, Reason] = {
         "None of the step's channels leads to them: no address, no number, or no browser that takes notifications.",
     ),
     "invalid_address": Reason(
-        "Address unusable",
+        "Contact's data unusable",
         "The e-mail address, phone number or time zone on file is malformed, or raw.contacts does not have them at "
         "all. Correct it in the shop's data; `winback explain` says which it is.",
     ),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 NOT_YET = 75
 """Exit code EX_TEMPFAIL of sysexits.h: an Airflow task that ends with it may use all its retries."""
 
@@ -13,6 +16,14 @@ class WinbackError(Exception):
     """
 
     exit_code = 1
+
+
+def unreadable(path: Path, error: OSError | UnicodeDecodeError | csv.Error, nothing: str) -> WinbackError:
+    """Why a CSV file could not be read, without a word of what it holds; `nothing` tells what did not happen."""
+    if isinstance(error, OSError):
+        return WinbackError(f"{path} cannot be read: {error.strerror or type(error).__name__}. {nothing}")
+    what = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else "its quotes or line ends are broken"
+    return WinbackError(f"{path} cannot be read as CSV in UTF-8: {what}. {nothing}")
 
 
 class TryLater(WinbackError):  # noqa: N818 - what to do about it

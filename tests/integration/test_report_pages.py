@@ -181,6 +181,8 @@ def test_a_stretch_of_days_is_counted_by_itself(week: Story, tmp_path: Path) -> 
     done = publish.publish(publish.Choice(first=date(2017, 10, 3), last=date(2017, 10, 5)), tmp_path, render.Links())
     assert (done.page.headline["people_reached"], done.page.back["people_came_back"]) == (2, 1)
     assert "3 October 2017 to 5 October 2017" in words(done.index.read_text())
+    one = publish.publish(publish.Choice(first=date(2017, 10, 3), last=date(2017, 10, 3)), tmp_path, render.Links())
+    assert "<title>Tuesday, 3 October 2017 · Winback</title>" in one.index.read_text()
 
 
 def test_a_day_that_was_never_run_is_an_error_that_says_which_were(week: Story, tmp_path: Path) -> None:

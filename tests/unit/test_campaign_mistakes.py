@@ -25,7 +25,12 @@ MISTAKES = [
     ),
     ("after_days: 90", "after_days: 60", "steps[3].after_days", "overlaps step 'day60' of line"),
     ("key: day90", "key: day60", "steps[3].key", "'day60' is already the key of the step on line"),
-    ("timezone: America/New_York", "timezone: America/NewYork", "timezone", "Did you mean 'America/New_York'?"),
+    (
+        "timezone: America/New_York",
+        "timezone: America/NewYork",
+        "timezone",
+        "found 'America/NewYork'. Did you mean 'America/New_York'?",
+    ),
     ('send_at: "10:00"', 'send_at: "25:00"', "send_at", 'expected an hour of the day such as "09:00"'),
     ('send_at: "10:00"', 'send_at: "21:00"', "hours.sms", "outside 09:00 to 20:00: nothing would ever leave on time"),
     ('build_at: "05:00"', 'build_at: "11:00"', "build_at", "expected an hour before send_at (10:00)"),

@@ -53,6 +53,15 @@ def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, text: str, said: 
     assert "loaded" in str(refused.value)
 
 
+def test_a_file_that_is_not_there_or_no_text_is_refused_for_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(WinbackError, match=r"nowhere\.csv cannot be read: No such file or directory\. No code"):
+        codes.read_csv(tmp_path / "nowhere.csv")
+    file = tmp_path / "codes.csv"
+    file.write_bytes(b"code\nAAAA-1\n\xff\xfe\n")
+    with pytest.raises(WinbackError, match=r"cannot be read as CSV in UTF-8: it is not UTF-8\. No code was loaded"):
+        codes.read_csv(file)
+
+
 def test_the_first_mistakes_of_a_file_are_told_together_and_the_others_counted(tmp_path: Path) -> None:
     file = tmp_path / "codes.csv"
     file.write_text("code\nAAAA-1\nfree beer!\nAAAA-1\nAAAA-2\n" + "no\n" * 5)

@@ -30,12 +30,36 @@ counted as (
     group by run_days.as_of, run_days.clock, daily.product_id
 ),
 
--- Amounts of two currencies are never shown as one: where the shop has several, prices go without.
+-- Amounts of two currencies are never shown as one: where the shop has several, prices go without. Where no order says what it
+-- held, the last thousand tell the shop's currency.
+currencies as (
+    select
+        as_of,
+        lowest_currency,
+        highest_currency
+    from counted
+    union all
+    select
+        run_days.as_of,
+        upper(latest.currency) as lowest_currency,
+        upper(latest.currency) as highest_currency
+    from run_days
+    cross join lateral (
+        select purchases.currency
+        from {{ ref('fct_purchases') }} as purchases
+        where
+            purchases.purchased_at < run_days.clock
+            and not exists (select from counted where counted.as_of = run_days.as_of)
+        order by purchases.purchased_at desc
+        limit 1000
+    ) as latest
+),
+
 currency as (
     select
         as_of,
         case when min(lowest_currency) = max(highest_currency) then upper(min(lowest_currency)) end as currency
-    from counted
+    from currencies
     group by as_of
 ),
 
