@@ -32,9 +32,15 @@ def register(app: typer.Typer) -> None:
         Writes Data Docs to .local/data_docs and the verdict into outbox.run; alerts the team when a campaign is held.
         """
         from cli import context
+        from outbox import runs
+        from outbox.enqueue import Refused
 
         context.use_warehouse()
-        facts, first_live = judge(run)
+        try:
+            facts, first_live = judge(run)
+        except Refused as error:
+            runs.fail(run, str(error).splitlines()[0])
+            raise
         held = [campaign for campaign, verdict in facts.verdict.items() if verdict["result"] == "held"]
         if held:
             tell_team(facts, held)
@@ -60,10 +66,11 @@ def judge(run_id: uuid.UUID) -> tuple[Run, Sequence[str]]:
     """The run with its verdict written down, and the campaigns that are about to send live for the first time.
 
     The hand-off is counted before it is judged: whatever changes it meanwhile no longer fits what is written down here,
-    and enqueue refuses it. A run that was judged before keeps its verdict.
+    and enqueue refuses it. A run that was judged before keeps its verdict. Raises `enqueue.Refused` for a run of
+    another target, of which the team is not told: the day of production is another one.
     """
     from expectations import gate
-    from outbox import runs
+    from outbox import enqueue, runs
     from outbox.sql import ledger, queries
     from warehouse import settings
 
@@ -72,6 +79,7 @@ def judge(run_id: uuid.UUID) -> tuple[Run, Sequence[str]]:
         run = runs.find(connection, run_id)
         first_live = gate.first_live(run_id)
         if run.state == "built":
+            enqueue.refuse_other_target(run_id, run.target)
             runs.extend(run_id)
             totals = queries.handoff_totals(connection, run_id=run_id)
             judgement = gate.judge(run_id, folder=local / "gx", docs=local / "data_docs")

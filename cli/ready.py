@@ -24,7 +24,7 @@ POLL_SECONDS = 15
 VOUCHED = ("orders", "contacts", "engagements")
 """The tables whose loads must be complete up to the start of the day."""
 LATELY = timedelta(days=7)
-"""How far before the day orders are looked through for mistakes: a daily run does not pay for the whole history."""
+"""How far before the last run orders are looked through: a daily run does not pay for the whole history."""
 NEWEST_ROW = timedelta(hours=24)
 """Without `raw.loads`: how long before the start of the day the newest order may have been written."""
 
@@ -48,8 +48,8 @@ def register(app: typer.Typer) -> None:
         check_connections()
         context.use_warehouse()
         without = check_tables(start)
-        short = check_rows(start)
         enqueued = check_day(day, start)
+        short = check_rows(start)
         check_range(day, start)
         strangers = unknown_contacts(start)
         for table, words in without.items():
@@ -143,8 +143,7 @@ def check_rows(start: datetime) -> list[str]:
 
     where = _tables()
     with transaction(Role.DBT) as connection:
-        since = start - LATELY if _last_run(connection, start) else None
-        if problems := shop_data.refused(connection, where, since, start + timedelta(days=1)):
+        if problems := shop_data.refused(connection, where, *_unseen(connection, start)):
             raise WinbackError(
                 "A run cannot go by what these tables say. Nothing was decided and nothing was sent.\n"
                 + "".join(f"  {problem}\n" for problem in problems)
@@ -157,6 +156,14 @@ def _last_run(connection: Connection, start: datetime) -> datetime | None:
     """From when on rows may be new to every run: `LATELY` before the last one's clock. None before the first run."""
     clock_of_last = _one(connection, "select max(clock) from outbox.run where state = 'enqueued' and clock < %s", start)
     return clock_of_last - LATELY if clock_of_last else None
+
+
+def _unseen(connection: Connection, start: datetime) -> tuple[datetime | None, datetime]:
+    """When orders that the day's run sees and no run before it was written: from (None: since ever) and before when. A
+    day that is run late sees what was written until now."""
+    morning = start + timedelta(days=1)
+    now = _one(connection, "select clock_timestamp()")
+    return _last_run(connection, start), max(morning, now) if now < start + LATELY else morning
 
 
 def check_day(day: date, start: datetime) -> bool:
@@ -229,7 +236,7 @@ class Strangers:
 
 def unknown_contacts(start: datetime) -> Strangers | None:
     """Who bought and is unknown: before the first run among all orders, then among those written since `LATELY` before
-    the day. None: nobody."""
+    the last one. None: nobody."""
     from psycopg import sql
 
     from warehouse.connect import Role, transaction
@@ -243,15 +250,15 @@ def unknown_contacts(start: datetime) -> Strangers | None:
     )
     tables = {"orders": sql.Identifier(*where["orders"]), "people": sql.Identifier(*where["contacts"])}
     with transaction(Role.DBT) as connection:
-        is_first = _last_run(connection, start) is None
-        written = sql.SQL("true" if is_first else "updated_at >= %(since)s and updated_at < %(before)s")
+        since, before = _unseen(connection, start)
+        written = sql.SQL("true" if since is None else "updated_at >= %(since)s and updated_at < %(before)s")
         found = connection.execute(
-            query.format(**tables, written=written), {"since": start - LATELY, "before": start + timedelta(days=1)}
+            query.format(**tables, written=written), {"since": since, "before": before}
         ).fetchone()
     if not found or not found[0]:
         return None
     contacts, example, order_id = found
-    among = "Orders" if is_first else f"Orders written in the last {LATELY.days} days"
+    among = "Orders" if since is None else f"Orders written since {since:%Y-%m-%d}"
     return Strangers(among, contacts, example, order_id, ".".join(where["orders"]), ".".join(where["contacts"]))
 
 

@@ -45,7 +45,8 @@ with asked as (
     union all
     select tag.campaign, tag.contact_id, tag.step, tag.as_of, tag.episode_on
     from handoff.tag_requests as tag
-    where tag.action = 'add'
+    inner join jsonb_to_recordset(:steps) as step (key text, channels jsonb) on step.key = tag.step
+    where tag.action = 'add' and tag.campaign = :campaign and jsonb_array_length(step.channels) = 0
 )
 
 select 1 from {batch} as decided
@@ -80,5 +81,5 @@ cross join lateral (
         'x' || left(encode(sha256(convert_to(:campaign || ':' || (decided.seen ->> 'person_id'), 'UTF8')), 'hex'), 8)
     )::bit(32)::bigint * 100.0 / 4294967296 as place
 ) as drawn
-where decided.decision in ('send', 'holdout')
+where decided.decision in ('send', 'hold', 'holdout')
     and (decided.decision = 'holdout') is distinct from (drawn.place < :holdout_percent)

@@ -10,16 +10,17 @@ where request.run_id <> :run_id
     or request.definition_hash is distinct from :definition_hash
 
 -- name: within_message_budget
--- No more messages a day than the campaign's budget (messages_per_day) allows; after days that were held, their people are asked for, too.
+-- No more messages than the campaign's budget (messages_per_day) allows for people who fell due on one day. After days that were held their
+-- people are asked for, too, each day's within its own budget: otherwise one held day would hold the next, and that one the next again.
 select 1 from {batch} as request
-group by request.as_of
+group by request.as_of, request.due_on
 having count(*) > :messages_per_day
 
 -- name: within_grant_budget
--- No more codes a day than the campaign's budget allows.
+-- No more codes than the campaign's budget allows for people who fell due on one day.
 select 1 from {batch} as request
 where request.coupon_code is not null
-group by request.as_of
+group by request.as_of, request.due_on
 having count(*) > :grants_per_day
 
 -- name: steps_as_defined
@@ -74,55 +75,53 @@ inner join outbox.suppression as suppression
     on suppression.channel = any(request.channels)
     and suppression.address_hash
         = case suppression.channel when 'email' then recipient.email_hash when 'sms' then recipient.phone_hash end
-where suppression.suppressed_at <= :clock
+where suppression.suppressed_at < :clock
     and (suppression.lifted_at is null or suppression.lifted_at > :clock)
     and (suppression.until is null or suppression.until > :clock)
 
 -- name: nobody_opted_out
--- Nobody used a link or button of an earlier message to opt out of a channel of this one, without taking it back since: through a message
--- to any of the person's contacts, or from an address of theirs. Of several pauses the last one counts.
-with refused as (
-    select request.contact_id, preference.channel, preference.kind, preference.occurred_at
+-- Nobody had said no to a channel of a request: through a message to any of the person's contacts, or from an address of theirs. A no
+-- holds until a yes; a pause until its end, a yes, or the next pause.
+with heard as (
+    select
+        said.*,
+        max(said.occurred_at) filter (where said.kind = 'resubscribed') over by_channel as last_yes_at,
+        max(said.occurred_at) filter (where said.kind = 'paused') over by_channel as last_pause_at
     from {batch} as request
-    inner join outbox.message as earlier on earlier.contact_id = request.contact_id
-    inner join events.preference as preference on preference.message_id = earlier.id
-    where preference.channel = any(request.channels)
-        and preference.occurred_at < :clock
-        and (
-            preference.kind = 'unsubscribed'
-            or (preference.kind = 'paused' and coalesce(preference.until > :clock, true))
-        )
-)
-
-select 1 from refused
-where not exists (
-    select from (
-        select refused.contact_id as member_contact_id
+    cross join lateral (
+        select request.contact_id as member_contact_id
         union
         select person.member_contact_id from customers.int_person_members as person
-        where person.contact_id = refused.contact_id
+        where person.contact_id = request.contact_id
     ) as member
     cross join lateral (
-        select later.kind, later.occurred_at
-        from outbox.message as other
-        inner join events.preference as later on later.message_id = other.id
-        where other.contact_id = member.member_contact_id and later.channel = refused.channel
+        select preference.channel, preference.kind, preference.until, preference.occurred_at
+        from outbox.message as earlier
+        inner join events.preference as preference on preference.message_id = earlier.id
+        where earlier.contact_id = member.member_contact_id
         union all
-        select later.kind, later.occurred_at
+        select preference.channel, preference.kind, preference.until, preference.occurred_at
         from (
             select * from handoff.recipients as listed where listed.contact_id = member.member_contact_id offset 0
         ) as recipient
-        inner join events.preference as later
-            on later.channel = refused.channel
-            and later.address_hash
-                = case refused.channel when 'email' then recipient.email_hash when 'sms' then recipient.phone_hash end
+        inner join events.preference as preference
+            on (preference.channel, preference.address_hash)
+                in (('email', recipient.email_hash), ('sms', recipient.phone_hash))
     ) as said
-    where said.occurred_at <= :clock
-        and (
-            (said.kind = 'resubscribed' and said.occurred_at >= refused.occurred_at)
-            or (refused.kind = 'paused' and said.kind = 'paused' and said.occurred_at > refused.occurred_at)
-        )
+    where said.channel = any(request.channels) and said.occurred_at < :clock
+    window by_channel as (partition by request.contact_id, said.channel)
 )
+
+select 1 from heard
+where coalesce(heard.occurred_at >= heard.last_yes_at, true)
+    and (
+        heard.kind = 'unsubscribed'
+        or (
+            heard.kind = 'paused'
+            and heard.occurred_at = heard.last_pause_at
+            and coalesce(heard.until > :clock, true)
+        )
+    )
 
 -- name: address_for_each_channel
 -- Each channel of a request has a usable address.

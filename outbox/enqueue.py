@@ -125,12 +125,17 @@ def _freeze(connection: psycopg.Connection, run_id: uuid.UUID, withheld: Mapping
     return Enqueued(run_id=run_id, **answer)
 
 
-def _check_run(run: Mapping[str, Any]) -> None:
-    if run["target"] != TARGET:
+def refuse_other_target(run_id: uuid.UUID, target: str) -> None:
+    """Raises `Refused` for a run that was built for another target: its rows lie where nobody looks."""
+    if target != TARGET:
         raise Refused(
-            f"Run {run['run_id']} was built for the dbt target {run['target']!r} (column target of outbox.run); only "
-            f"{TARGET!r} may be sent. {NOTHING} {SEND_PROD}"
+            f"Run {run_id} was built for the dbt target {target!r} (column target of outbox.run); only {TARGET!r} may "
+            f"be sent. {NOTHING} {SEND_PROD}"
         )
+
+
+def _check_run(run: Mapping[str, Any]) -> None:
+    refuse_other_target(run["run_id"], run["target"])
     if run["state"] != "validated":
         raise WinbackError(
             f"Run {run['run_id']} is {run['state']}, not validated: `winback gate --run {run['run_id']}` comes "

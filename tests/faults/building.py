@@ -119,11 +119,9 @@ def _by_another_target(it: Round) -> None:
     """A developer's target builds in schemas of its own; its run is refused, and nothing of it is frozen."""
     before = it.shop.value("select count(*) from outbox.message")
     answer = _ended(it, "build", "--as-of", str(SECOND), "--holder", "developer", WINBACK_TARGET="dev")
-    gate = it.crew.verb("gate", "--run", answer["run_id"])
-    gate.wait()
-    enqueue = it.crew.verb("enqueue", "--run", answer["run_id"])
-    assert enqueue.wait() == 1, it.crew.last_words()
-    it.crew.reap()
+    for verb in ("gate", "enqueue"):
+        assert it.crew.verb(verb, "--run", answer["run_id"]).wait() == 1, it.crew.last_words()
+        it.crew.reap()
     assert it.shop.value("select count(*) from outbox.message") == before
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import psycopg
@@ -14,6 +15,7 @@ from psycopg import sql
 from events.app import create_app
 from tests.conftest import _with_database
 from tests.integration.events_service import CONNECTIONS, serving
+from tests.integration.gate_day import Built, day_of_its_own
 from tests.integration.handoff_stub import Shop, install_handoff, open_shop
 
 EMPTIED = """
@@ -32,6 +34,19 @@ begin
 end
 $$
 """
+
+
+@pytest.fixture(scope="module")
+def gate_day(postgres: str, template_database: str) -> Iterator[Built]:
+    with day_of_its_own(postgres, template_database) as it:
+        yield it
+
+
+@pytest.fixture
+def built(gate_day: Built) -> Iterator[Built]:
+    """A built run that the gate lets pass; what a test does to it is taken back."""
+    yield replace(gate_day)
+    gate_day.owner.rollback()
 
 
 @pytest.fixture(scope="session")

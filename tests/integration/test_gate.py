@@ -178,6 +178,18 @@ def test_what_changes_after_the_gate_has_looked_is_refused_by_enqueue(built: Bui
         enqueue(built.run_id)
 
 
+def test_a_run_of_another_target_is_refused_and_the_team_is_not_told(built: Built, told: list[list[str]]) -> None:
+    """An alert about a developer's run would stand in the place of the one about the same day of production."""
+    built.owner.execute("update outbox.run set target = 'dev' where run_id = %s", [built.run_id])
+    built.owner.commit()
+    result = run_gate(built, "--continue")
+    assert isinstance(result.exception, WinbackError)
+    assert "was built for the dbt target 'dev'" in str(result.exception)
+    assert told == []
+    row = built.owner.execute("select state, verdict from outbox.run where run_id = %s", [built.run_id]).fetchone()
+    assert row == ("failed", {})
+
+
 def test_a_run_that_was_never_built_is_not_judged(built: Built, told: list[list[str]]) -> None:
     built.owner.execute("update outbox.run set state = 'failed', detail = 'dbt' where run_id = %s", [built.run_id])
     built.owner.commit()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 
 import pytest
@@ -14,19 +13,7 @@ from psycopg.types.json import Jsonb
 
 from expectations import suites
 from expectations.suites import DECISIONS, REQUESTS, Judged
-from tests.integration.gate_day import CLOCK, DAY, LONG_AGO, SEND_AT, Built, broken, day_of_its_own, renamed
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: str, template_database: str) -> Iterator[Built]:
-    with day_of_its_own(postgres, template_database) as it:
-        yield it
-
-
-@pytest.fixture
-def built(shared: Built) -> Iterator[Built]:
-    yield replace(shared)
-    shared.owner.rollback()
+from tests.integration.gate_day import CLOCK, DAY, LONG_AGO, SEND_AT, Built, broken, renamed
 
 
 def test_a_day_that_is_right_breaks_no_rule(built: Built) -> None:
@@ -40,11 +27,11 @@ def set_request(assignment: str, contact_id: str = "mailed") -> Callable[[Built]
     return plant
 
 
-def suppressed(it: Built) -> None:
+def suppressed(it: Built, suppressed_at: datetime = LONG_AGO) -> None:
     it.owner.execute(
         "insert into outbox.suppression (channel, address_hash, reason, source, suppressed_at) values"
         " ('email', outbox.address_hash('email', 'MAILED@example.com '), 'complained', 'provider', %s)",
-        [LONG_AGO],
+        [suppressed_at],
     )
 
 
@@ -118,11 +105,6 @@ def test_a_stored_template_may_name_what_is_filled_in_later(built: Built) -> Non
         """update handoff.send_requests set merge_fields = merge_fields || '{"rec4_url": "https://x"}'"""
     )
     assert broken(built) == set()
-
-
-def many(it: Built, *, codes: bool = False) -> None:
-    for number in range(2):
-        it.request(f"extra{number}", "day30", 30, f"CODE-{number}" if codes else None)
 
 
 PLANTED: list[tuple[str, Callable[[Built], None]]] = [
@@ -203,61 +185,6 @@ def test_a_consent_withdrawn_after_the_clock_is_left_to_the_claim(built: Built) 
     assert "consent_for_each_channel" not in broken(built)
 
 
-def heard(it: Built, key: str, kind: str, **changes: object) -> None:
-    """What a person said of texts, a day after they opted out."""
-    at = LONG_AGO + timedelta(days=1)
-    row = {
-        "event_key": key, "channel": "sms", "kind": kind, "source": "preference_page", "occurred_at": at,
-        "received_at": at, **changes,
-    }  # fmt: skip
-    it.insert("events.preference", **row)
-
-
-def one_person(it: Built) -> None:
-    """`texted` and `other` share an e-mail; `other` has a phone of their own."""
-    it.contact("other", email="texted@example.com")
-    for contact_id in ("texted", "other"):
-        it.insert("customers.int_person_members", contact_id="texted", member_contact_id=contact_id)
-
-
-@pytest.mark.parametrize("how", ["message", "message of another contact", "address", "address of another contact"])
-def test_an_opt_out_that_was_taken_back_counts_no_more(built: Built, how: str) -> None:
-    one_person(built)
-    opted_out(built)
-    assert "nobody_opted_out" in broken(built)
-    contact_id = "other" if "another" in how else "texted"
-    heard(built, "earlier", "resubscribed", message_id=built.said(contact_id, "day30", 600), occurred_at=LONG_AGO
-          - timedelta(days=1))  # fmt: skip
-    heard(built, "mail", "resubscribed", message_id=built.said(contact_id, "day30", 700), channel="email")
-    assert "nobody_opted_out" in broken(built)
-    if how.startswith("message"):
-        heard(built, "yes", "resubscribed", message_id=built.said(contact_id, "day30", 500))
-    else:
-        phone = built.owner.execute("select phone from raw.contacts where contact_id = %s", [contact_id]).fetchone()
-        assert phone
-        address_hash = built.owner.execute("select outbox.address_hash('sms', %s)", phone).fetchone()
-        assert address_hash
-        heard(built, "yes", "resubscribed", source="sms_keyword", address_hash=address_hash[0])
-    assert "nobody_opted_out" not in broken(built)
-
-
-def test_of_several_pauses_the_last_one_counts(built: Built) -> None:
-    message_id = built.said("texted", "day30", 400)
-    heard(built, "long", "paused", message_id=message_id, until=CLOCK + timedelta(days=5))
-    assert "nobody_opted_out" in broken(built)
-    later = CLOCK - timedelta(days=40)
-    heard(built, "short", "paused", message_id=message_id, until=CLOCK - timedelta(days=10), occurred_at=later)
-    assert "nobody_opted_out" not in broken(built)
-    heard(built, "no end", "paused", message_id=message_id, occurred_at=later + timedelta(days=1))
-    assert "nobody_opted_out" in broken(built)
-
-
-def test_what_is_said_at_the_clock_or_later_is_left_to_the_claim(built: Built) -> None:
-    message_id = built.said("texted", "day30", 400)
-    heard(built, "no", "unsubscribed", message_id=message_id, occurred_at=CLOCK)
-    assert "nobody_opted_out" not in broken(built)
-
-
 @pytest.mark.parametrize(
     ("limit", "rule"), [("messages_per_day", "within_message_budget"), ("grants_per_day", "within_grant_budget")]
 )
@@ -266,6 +193,17 @@ def test_a_day_above_its_budget_is_held(built: Built, limit: str, rule: str) -> 
     assert rule not in broken(built)
     built.body = {**built.body, "budget": {"messages_per_day": 3, "grants_per_day": 1}}
     assert rule in broken(built)
+
+
+def test_a_day_that_was_held_leaves_the_next_one_its_budget(built: Built) -> None:
+    """Its people are asked for again: were they counted with the next day's, that one would be held, too, and so on."""
+    built.body = {**built.body, "budget": {"messages_per_day": 4, "grants_per_day": 2}}
+    yesterday = DAY - timedelta(days=1)
+    for number in range(4):
+        built.request(f"late{number}", "day60", 61, f"LATE-{number}" if number < 2 else None, due_on=yesterday)
+    assert not {"within_message_budget", "within_grant_budget"} & broken(built)
+    built.request("late", "day60", 61, "LATE", due_on=yesterday)
+    assert {"within_message_budget", "within_grant_budget"} <= broken(built)
 
 
 @pytest.mark.parametrize(
@@ -312,9 +250,10 @@ def test_a_message_may_wait_as_long_as_its_campaign_says(built: Built, days: int
     [
         {"contact_id": "mailed", "decision": "holdout", "reason": "holdout"},
         {"contact_id": "drawn", "decision": "send", "reason": None},
+        {"contact_id": "drawn", "decision": "hold", "reason": "pool_dry"},
         {"contact_id": "mailed", "seen": Jsonb({})},
     ],
-    ids=["held out, not drawn", "drawn, not held out", "of nobody known"],
+    ids=["held out, not drawn", "drawn, not held out", "drawn, and waits", "of nobody known"],
 )
 def test_held_out_is_whom_the_draw_names_and_nobody_else(built: Built, planted: dict[str, object]) -> None:
     built.decide(**{"step": "day60", "days": 60, **planted})
@@ -351,6 +290,11 @@ def test_a_step_that_only_tags_has_its_request_among_the_tags(built: Built) -> N
     built.insert("handoff.tag_requests", **tag, action="remove")
     assert "each_send_has_its_request" in broken(built)
     built.insert("handoff.tag_requests", **tag, action="add")
+    assert "each_send_has_its_request" in broken(built), "of a step with channels a tag is no message"
+    steps = [{**step, "channels": [] if step["key"] == "day60" else step["channels"]} for step in built.body["steps"]]
+    built.body = {**built.body, "steps": steps}
+    built.owner.execute("delete from handoff.send_requests where step = 'day60'")
+    built.owner.execute("delete from cohorts.fct_decisions where step = 'day60' and contact_id <> 'mailed'")
     assert "each_send_has_its_request" not in broken(built)
 
 

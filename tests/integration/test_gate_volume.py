@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from tests.integration.gate_day import CLOCK, DAY, Built, broken, day_of_its_own, renamed
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: str, template_database: str) -> Iterator[Built]:
-    with day_of_its_own(postgres, template_database) as it:
-        yield it
-
-
-@pytest.fixture
-def built(shared: Built) -> Iterator[Built]:
-    yield replace(shared)
-    shared.owner.rollback()
+from tests.integration.gate_day import CLOCK, DAY, Built, broken, renamed
 
 
 def test_the_first_day_is_measured_against_the_purchases(built: Built) -> None:

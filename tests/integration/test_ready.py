@@ -103,6 +103,15 @@ def test_a_day_in_the_future_is_refused_even_when_the_loads_say_otherwise(owner:
     error = ready(str(tomorrow)).exception
     assert isinstance(error, WinbackError)
     assert f"{tomorrow} lies in the future" in str(error)
+    owner.execute("delete from raw.contacts")
+    assert f"{tomorrow} lies in the future" in str(ready(str(tomorrow)).exception), "and that before anything else"
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "1969-12-31", "2017-02-30", "tomorrow"])
+def test_what_no_shop_has_is_no_day(day: str) -> None:
+    result = ready(day)
+    assert result.exit_code == 2
+    assert "is no day" in result.stderr
 
 
 def test_every_missing_table_and_column_is_named_with_what_it_is_for(owner: psycopg.Connection) -> None:
@@ -129,7 +138,7 @@ def test_orders_of_unknown_contacts_are_counted_with_an_example_and_hold_nothing
     assert said(result)["unknown_contacts"] == 4
     run_before(owner)
     result = ready()
-    assert f"Orders written in the last 7 days in raw.orders: 2 {told}" in result.stdout
+    assert f"Orders written since 2017-09-23 in raw.orders: 2 {told}" in result.stdout
     assert said(result)["unknown_contacts"] == 2
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -87,9 +87,33 @@ def test_a_status_that_nobody_knows_refuses_the_day_and_another_spelling_does_no
     )
     error = str(ready().exception)
     assert [line.strip() for line in error.splitlines() if "status" in line] == [
-        f"raw.orders: 2 orders written since 2017-09-24, such as 'o4', have the status 'voided'. {said}",
-        f"raw.orders: 1 order written since 2017-09-24, such as 'o6', has the status 'Lost'. {said}",
+        f"raw.orders: 2 orders written since 2017-09-23, such as 'o4', have the status 'voided'. {said}",
+        f"raw.orders: 1 order written since 2017-09-23, such as 'o6', has the status 'Lost'. {said}",
     ]
-    week_ago = START - timedelta(days=8)
-    owner.execute("update raw.orders set updated_at = %s where status in ('voided', 'Lost')", [week_ago])
+    seen_before = START - timedelta(days=9)
+    owner.execute("update raw.orders set updated_at = %s where status in ('voided', 'Lost')", [seen_before])
     assert ready().exit_code == 0
+
+
+def voided(owner: psycopg.Connection, start: datetime, written_at: datetime) -> str:
+    """What is said of the day when an order of a month before had its status written then."""
+    order(owner, start - timedelta(days=30))
+    owner.execute("update raw.orders set status = 'voided', updated_at = %s", [written_at])
+    return str(ready(str(start.date())).exception)
+
+
+def test_after_days_without_a_run_what_was_written_since_the_last_one_is_looked_through(
+    owner: psycopg.Connection,
+) -> None:
+    day = START + timedelta(days=14)
+    vouch(owner, day)
+    run_before(owner)
+    assert "has the status 'voided'" in voided(owner, day, START + timedelta(days=3))
+
+
+def test_a_day_that_is_run_late_sees_what_was_written_until_now(owner: psycopg.Connection) -> None:
+    now = datetime.now(UTC)
+    day = datetime(now.year, now.month, now.day, 12, tzinfo=UTC) - timedelta(days=4)
+    vouch(owner, now)
+    run_before(owner)
+    assert "has the status 'voided'" in voided(owner, day, now - timedelta(hours=1))
