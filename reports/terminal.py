@@ -70,10 +70,10 @@ def _rows(page: Page) -> Iterator[tuple[str, str]]:
 
 def _compared(page: Page) -> str:
     """How the number stands beside those who were left alone."""
-    if not page.holdout or any(row["is_too_small"] for row in page.holdout):
-        return "too few were left alone to compare them yet"
     if len({row["campaign"] for row in page.holdout}) > 1:
         return "the page compares each campaign's with those left alone"
+    if not page.holdout or any(row["is_too_small"] for row in page.holdout):
+        return "too few were left alone to compare them"
     shares = " and ".join(
         f"{row['percent']} % of those {'to be written to' if row['arm'] == 'written_to' else 'left alone'}"
         for row in page.holdout

@@ -37,6 +37,20 @@ def test_codes_that_are_gone_and_codes_that_others_used_are_not_counted_as_left(
     assert left() == [(on(2), 5, 1, False), (on(3), 5, 0, True)]
 
 
+def test_a_code_that_was_used_and_then_given_back_is_counted_once(reports: psycopg.Connection) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann")
+    it.codes("winback_discount10", ["T10-1", "T10-2"])
+    reports.execute("update raw.coupon_codes set expires_at = %s", [at(30, 0)])
+    for day in (2, 3, 4, 5):
+        it.run(on(day))
+    it.grant("winback_discount10", "T10-1", "ann", "day60", on(2), released_at=at(4, 10))
+    it.order("o1", "ann", at(3, 12), coupon_code="T10-1")
+    query = "select as_of, codes_left::int, is_dry, runs_dry_on is null from reports.rpt_coupons where promotion = %s"
+    assert select(f"{query} order by 1", "winback_discount10") == [(on(day), 1, False, False) for day in (2, 3, 4, 5)]
+
+
 def test_a_code_that_ends_within_an_offer_of_the_day_is_not_left(reports: psycopg.Connection) -> None:
     it = Scenario(reports)
     it.define(winback())

@@ -164,7 +164,7 @@ def test_who_was_held_at_first_is_compared_from_that_day_on(reports: psycopg.Con
     it = Scenario(reports)
     it.define(winback())
     first, second = it.run(on(2)), it.run(on(3))
-    for contact_id in ("waits", "left_alone", "sent", "moved", "skipped", "capped"):
+    for contact_id in ("waits", "left_alone", "sent", "skipped", "capped"):
         it.contact(contact_id)
     it.decide(first, on(2), "left_alone", "day60", "holdout", "holdout")
     it.decide(first, on(2), "waits", "day60", "hold", "pool_dry")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
+from outbox.enqueue import GATE_FAILED, NOT_APPROVED
 from reports import render, story, words
 from reports.story import About, seen, sentence
 from senders.contract import CHANNELS, DeliveryKind, EngagementKind, OutcomeKind
+from warehouse import settings
 
 SKIPS = [
     "no_email_consent",
@@ -33,6 +36,17 @@ def test_every_reason_has_words(code: str) -> None:
     reason = words.REASONS[code]
     assert reason.title and reason.sentence.endswith(".")
     assert "_" not in reason.title + reason.sentence
+
+
+def test_whoever_waits_for_whatever_reason_is_in_the_trial() -> None:
+    """A reason that the macro does not know would leave those who wait for it out of one arm of the comparison."""
+    project = settings.read().home / "dbt_project"
+    model = (project / "models" / "cohorts" / "int_evaluations.sql").read_text()
+    told = set(re.findall(r"case when \w+ then '(\w+)' end", model)) - {"same_person"}
+    assert told < set(HOLDS), "what is no hold is worked out in another way"
+    assert set(HOLDS) - told == {"pool_dry", GATE_FAILED, NOT_APPROVED}
+    macro = (project / "macros" / "holdout.sql").read_text()
+    assert set(re.findall(r"'(\w+)'", macro[macro.index("<@ array[") :])) == set(HOLDS)
 
 
 @pytest.mark.parametrize("reason", words.INVALID.values())

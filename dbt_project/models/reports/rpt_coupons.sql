@@ -24,17 +24,19 @@ promotions as (
 -- Used by an order and given to nobody: such a code is never given (is_unused_code), and is not left from that hour on.
 spoiled as materialized (
     select
-        orders.coupon_code as code,
+        pool.promotion,
+        pool.code,
         date_trunc('hour', min(orders.ordered_at)) as used_at
-    from {{ source('raw', 'orders') }} as orders
+    from promotions
+    inner join {{ source('raw', 'coupon_codes') }} as pool on pool.promotion = promotions.promotion
+    inner join {{ source('raw', 'orders') }} as orders on orders.coupon_code = pool.code
     where
-        orders.coupon_code is not null
-        and not exists (
+        not exists (
             select 1
             from {{ source('outbox', 'coupon_grant') }} as grants
-            where grants.code = orders.coupon_code and grants.released_at is null
+            where grants.code = pool.code and grants.released_at is null
         )
-    group by orders.coupon_code
+    group by pool.promotion, pool.code
 ),
 
 codes as (
@@ -46,7 +48,7 @@ codes as (
         count(*) as codes
     from promotions
     inner join {{ source('raw', 'coupon_codes') }} as pool on pool.promotion = promotions.promotion
-    left join spoiled on spoiled.code = pool.code
+    left join spoiled on spoiled.promotion = pool.promotion and spoiled.code = pool.code
     group by
         pool.promotion,
         pool.loaded_at,
@@ -67,12 +69,14 @@ used as materialized (
         and ({{ is_purchase('orders') }} or orders.updated_at > clock.reporting_at)
 ),
 
--- A code that was taken out of its pool after it was given (some loaders list only what is unused) is not there to be subtracted.
+-- A code that was taken out of its pool after it was given (some loaders list only what is unused) is not there to be subtracted, nor is
+-- one that was used and then given back.
 grants as materialized (
     select
         grants.promotion,
         grants.as_of,
         codes.code is not null as is_listed,
+        coalesce(spoiled.used_at, 'infinity') as used_at,
         {{ last_given_on('codes.expires_at', 'promotions.timezone', 'promotions.valid_days') }} as last_given_on,
         coalesce(grants.released_at, 'infinity') as released_at,
         count(*) as grants,
@@ -80,11 +84,13 @@ grants as materialized (
     from {{ source('outbox', 'coupon_grant') }} as grants
     inner join promotions on promotions.promotion = grants.promotion
     left join {{ source('raw', 'coupon_codes') }} as codes on codes.promotion = grants.promotion and codes.code = grants.code
+    left join spoiled on spoiled.promotion = grants.promotion and spoiled.code = grants.code
     left join used on used.id = grants.id
     group by
         grants.promotion,
         grants.as_of,
         codes.code is not null,
+        coalesce(spoiled.used_at, 'infinity'),
         {{ last_given_on('codes.expires_at', 'promotions.timezone', 'promotions.valid_days') }},
         coalesce(grants.released_at, 'infinity')
 ),
@@ -146,6 +152,7 @@ counted as (
                 sum(grants.grants) filter (
                     where
                         grants.is_listed
+                        and grants.used_at > pools.ended_at
                         and grants.released_at > pools.ended_at
                         and grants.last_given_on >= pools.as_of
                 ),
@@ -207,6 +214,7 @@ final as (
                 where
                     grants.promotion = counted.promotion
                     and grants.is_listed
+                    and grants.used_at > counted.ended_at
                     and grants.as_of <= counted.as_of
                     and grants.released_at > counted.ended_at
             ) as stock

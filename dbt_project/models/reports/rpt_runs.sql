@@ -79,10 +79,11 @@ final as (
     -- Addresses under example.com are reserved (RFC 2606): nobody has one. A few of the run's people tell, more than half of them: a real
     -- shop has a test contact.
     left join lateral (
-        select avg((contacts.email ilike '%@example.com')::integer) > 0.5 as has_made_up_people
+        select avg((btrim(contacts.email) ilike '%@example.com')::integer) > 0.5 as has_made_up_people
         from (
             select contact_id from {{ source('outbox', 'decision') }} as decision
             where decision.run_id = runs.run_id
+            order by decision.contact_id
             limit 20
         ) as asked
         inner join {{ source('raw', 'contacts') }} as contacts on contacts.contact_id = asked.contact_id
