@@ -130,7 +130,8 @@ class Service:
     async def twilio(self, request: Request) -> Response:
         """Twilio's status callbacks and inbound texts."""
         vendor = calls.Vendor(twilio.PROVIDER, twilio.verify, twilio.parse, self._twilio)
-        return await self._webhook(request, vendor, Response(twilio.EMPTY_TWIML, media_type="text/xml"))
+        thanks = Response(twilio.EMPTY_TWIML, media_type="text/xml")
+        return await self._webhook(request, vendor, thanks, largest=SMALL_BODY)
 
     async def webpush(self, request: Request, token: str) -> Response:
         """What a service worker reports; it may come from the shop's own origin."""

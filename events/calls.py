@@ -7,10 +7,18 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from events.limits import KEPT_BY_LINK, KEPT_OF_A_HEADER, KEPT_OF_REFUSED, LITTLE_OF_REFUSED, Allowance
+from events.limits import (
+    KEPT_BY_LINK,
+    KEPT_OF_A_HEADER,
+    KEPT_OF_A_URL,
+    KEPT_OF_REFUSED,
+    LITTLE_OF_REFUSED,
+    Allowance,
+)
 from events.repeats import Link
 from events.store import Call, Store
 from senders.contract import Event, Unreadable, Verdict, WebhookCall
+from senders.twilio import events as twilio
 from warehouse.connections import Connection
 
 log = logging.getLogger("winback.events")
@@ -31,7 +39,7 @@ REASONS: Mapping[Verdict, str] = {
     Verdict.WRONG_SIGNATURE: "The signature does not fit this body and this address.",
     Verdict.STALE: "It was signed more than 25 hours ago, or in the future.",
     Verdict.UNVERIFIABLE: "No key is configured to verify it by; it was refused for now.",
-    Verdict.OVERSIZED: "The body is larger than 5 MB.",
+    Verdict.OVERSIZED: "The body is larger than is taken here.",
 }
 
 REFUSED = Allowance()
@@ -121,6 +129,8 @@ def keep(
     of a refused one and no headers. The hash is that of all that was read.
     """
     body, headers = call.body[:most], kept_headers(call.headers)
+    if provider == twilio.PROVIDER:
+        headers["url"] = call.url[:KEPT_OF_A_URL]  # our id is nowhere else: without it a call could not be read again
     if most is not None and verdict is not Verdict.VERIFIED:
         size = len(body) + sum(len(name) + len(text) for name, text in headers.items())
         if not REFUSED.take(size, call.received_at.date()):

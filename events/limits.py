@@ -40,6 +40,8 @@ HEADER_COSTS = 32
 """Each header counts as so many bytes beside its own: thousands of tiny ones take memory, too."""
 KEPT_OF_A_HEADER = 200
 """Bytes of each header that is kept; signatures take about a hundred."""
+KEPT_OF_A_URL = 500
+"""Of the address that Twilio called, whose query holds our id."""
 SECONDS_TO_SEND = 30
 CONNECTIONS_PER_ADDRESS = 64
 """At once; SendGrid and Twilio post from many."""

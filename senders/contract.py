@@ -204,10 +204,14 @@ class SendError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.code = code
+        self.provider_message_id: str | None = None
+        """Where the provider took the message and failed it in the same answer: it will report that failure, too."""
 
     def outcome(self) -> Outcome:
         """What it means for each message it concerns."""
-        return Outcome(self.kind, error_code=self.code, detail=self.detail)
+        return Outcome(
+            self.kind, provider_message_id=self.provider_message_id, error_code=self.code, detail=self.detail
+        )
 
 
 class Rejected(SendError):  # noqa: N818 - a word of the contract

@@ -208,7 +208,7 @@ def in_parallel(
         except Exception as error:  # noqa: BLE001 - the call had begun: whatever broke, the message may have left
             outcome = OutcomeUnknown("The answer could not be understood.", code=type(error).__name__).outcome()
         if pause and outcome.kind is OutcomeKind.NOT_SENT:
-            spared.append(replace(outcome, segments=None, encoding=None))  # those were this message's own
+            spared.append(replace(outcome, provider_message_id=None, segments=None, encoding=None))  # its own
         elif pause and outcome.retry_after:
             spared.append(asked_to_wait(outcome.retry_after))
         return outcome

@@ -145,7 +145,8 @@ with heard as materialized (
         limit 1
     ) as first
     where a.message_id = any(:ids::uuid[]) and a.outcome = 'not_sent'
-    order by a.message_id, a.attempt_no
+    -- Of several the one that was in doubt, otherwise the last: one that no provider can have had does not become its success.
+    order by a.message_id, (a.evidence ->> 'source' is not distinct from 'operator') desc, a.attempt_no desc
 ), closed as (
     update outbox.attempt a set
         outcome = 'accepted',
@@ -178,10 +179,17 @@ order by occurred_at
 limit 1;
 
 -- name: message_in_doubt(message_id)^
--- One message with its last attempt, locked, for a person who knows what became of it. The attempt first, as everything that moves a message
--- after its attempt does: neither waits for the other. (The message is locked once its row is joined, so after the attempt's.)
-with last as materialized (
-    select * from outbox.attempt a where a.message_id = :message_id order by a.attempt_no desc limit 1 for update
+-- One message with its last attempt, for a person who knows what became of it. Where the attempt is open or in doubt, both are locked, the
+-- attempt first, as by everything that moves a message after its attempt: neither waits for the other. (The message is locked once its row
+-- is joined, so after the attempt's.) A closed one is not locked: a claim or an end of the message's time holds the message before it.
+with held as materialized (
+    select a.message_id, a.attempt_no from outbox.attempt a
+    where a.message_id = :message_id and a.outcome in ('open', 'unknown')
+    for update
+), last as materialized (
+    select a.* from outbox.attempt a
+    where a.message_id = :message_id and (select count(*) from held) >= 0
+    order by a.attempt_no desc limit 1
 )
 select m.id, m.campaign, m.step, m.state, m.channel_no, cardinality(m.channels) as channel_count,
     r.mode, last.attempt_no, last.channel, last.outcome, last.opened_at, last.lease_until, last.closed_at

@@ -127,13 +127,11 @@ class Transport:
 
     def scopes(self) -> frozenset[str]:
         """What the key may do: `GET /v3/scopes`. Raises `Misconfigured`, `NotSent`, `OutcomeUnknown`."""
+        found = self.read("scopes")
         try:
-            answer = self._client.scopes.get()
-            return frozenset(str(scope) for scope in json.loads(answer.body)["scopes"])
-        except (ValueError, KeyError, TypeError):
+            return frozenset(str(scope) for scope in found["scopes"])
+        except (KeyError, TypeError):
             raise OutcomeUnknown("SendGrid's answer names no scopes.", code="nonsense") from None
-        except Exception as error:  # noqa: BLE001 - every failure of the SDK is given its meaning here
-            raise _translate(error) from None
 
     def read(self, *path: str, **query: str) -> Any:
         """The JSON at a path of the API below /v3. Raises as `post` does."""

@@ -58,6 +58,8 @@ FAULTS = {
 speak of the text (30007 filtered), the account (30002), the queue (30001) or of nothing (30008 unknown)."""
 SID, STATUS = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}"), re.compile(r"[A-Za-z_-]{1,40}")
 """What both look like, new ones included: they become a key, and an index takes none of any length."""
+MOST_FIELDS = 300
+"""Of a form: Twilio sends some thirty. A stranger's are counted before they are split, and before any signature is."""
 STOP = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "OPTOUT", "REVOKE"})
 START = frozenset({"START", "YES", "UNSTOP"})
 EMPTY_TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
@@ -141,7 +143,8 @@ def _asked(call: WebhookCall, sid: str, fields: dict[str, str]) -> list[Event]:
 
 def _fields(call: WebhookCall) -> dict[str, str]:
     try:
-        return dict(parse_qsl(call.body.decode("utf-8"), keep_blank_values=True, strict_parsing=bool(call.body)))
+        text = call.body.decode("utf-8")
+        return dict(parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=MOST_FIELDS))
     except ValueError:
         raise Unreadable("a form was expected") from None
 

@@ -98,7 +98,10 @@ class Transport:
         if not (isinstance(sid, str) and MESSAGE_SID.fullmatch(sid)):
             raise OutcomeUnknown("Twilio's answer has no message SID.", code="nonsense")
         if status in UNSENT_STATUSES:
-            raise _coded(int(failure or 0), "it failed at once", fallback="failed")
+            refusal = _coded(int(failure or 0), "it failed at once", fallback="failed")
+            if isinstance(refusal, SendError):
+                refusal.provider_message_id = sid
+            raise refusal
         if status not in TAKEN_STATUSES:
             raise OutcomeUnknown("Twilio's answer has no status that it documents.", code="nonsense")
         return sid

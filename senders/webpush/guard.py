@@ -52,7 +52,9 @@ def host_of(endpoint: str) -> str:
     try:
         parts = urlsplit(endpoint)
         _ = parts.port
-        if parts.scheme == "https" and (parts.hostname or "").encode("ascii").decode().encode("idna"):
+        host = parts.hostname or ""
+        # A % would be decoded on the way, into what nobody has looked at.
+        if parts.scheme == "https" and "%" not in host and host.encode("ascii").decode().encode("idna"):
             return parts.netloc
     except ValueError:  # brackets, ports, labels, letters that a browser would have encoded
         pass

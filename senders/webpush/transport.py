@@ -91,4 +91,4 @@ def _refused(answer: Answer) -> Exception:
         return NotSent("The push service asks us to slow down.", wait, code=code)
     if status < 300 or status == 408 or status >= 500:
         return OutcomeUnknown(f"The push service answered {status}.", wire.retry_after(answer.headers), code=code)
-    return Rejected(f"The push service refused it with {status}.", code=code)
+    return Rejected(f"The push service refused it with {status}.", code=code, is_address_fault=False)

@@ -52,6 +52,12 @@ def test_an_answer_without_scopes_is_no_acceptance(stub: Stub, document: Any) ->
         check_sendgrid(sendgrid(stub.url))
 
 
+def test_a_host_that_makes_no_url_is_said_to_be_none() -> None:
+    for check, connection in ((check_sendgrid, sendgrid("http://a..b")), (check_twilio, twilio("http://a..b"))):
+        with pytest.raises(Misconfigured, match="makes no URL"):
+            check(connection)
+
+
 def test_an_active_account_is_taken_and_a_trial_is_a_warning(stub: Stub) -> None:
     for kind, is_warning in {"Full": False, "Trial": True}.items():
         answers(stub, {"sid": SID, "status": "active", "type": kind})

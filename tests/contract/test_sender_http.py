@@ -159,6 +159,21 @@ def test_an_answer_that_is_drawn_out_is_cut_and_in_doubt(first: bytes, part: byt
     assert time.monotonic() - began < 10
 
 
+def test_a_kept_connection_is_watched_like_a_new_one() -> None:
+    def serve(connection: socket.socket) -> None:
+        head_of(connection)
+        connection.sendall(CREATED + b"Content-Length: 0\r\n\r\n")
+        drip(CREATED, b"X")(connection)
+
+    asked, began = http(timeout=1), time.monotonic()
+    with listening(serve) as port:
+        assert asked.request("POST", f"http://127.0.0.1:{port}/1", {}, b"").status_code == 201
+        with pytest.raises(OutcomeUnknown) as doubt:
+            asked.request("POST", f"http://127.0.0.1:{port}/2", {}, b"")
+    assert doubt.value.code == "timeout"
+    assert time.monotonic() - began < 10
+
+
 def test_a_proxy_that_draws_out_its_answer_means_that_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
     began = time.monotonic()
     with listening(drip(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n")) as port:

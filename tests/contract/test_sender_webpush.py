@@ -159,6 +159,13 @@ def test_judging_the_key_forgets_no_ended_subscription(webpush: WebPush) -> None
     assert (mine.kind, mine.error_code, list(mine.gone_endpoints)) == (OutcomeKind.NOT_SENT, "misconfigured", [NEW])
 
 
+def test_what_a_service_refuses_is_not_the_addresses_fault_because_another_browser_is_gone(webpush: WebPush) -> None:
+    answering(webpush, {"/s/1": Reply(410), "/s/2": Reply(413)})
+    (outcome,) = webpush.sender().send([to(NEW, OLD)]).values()
+    assert (outcome.kind, outcome.error_code, list(outcome.gone_endpoints)) == (OutcomeKind.REJECTED, "http_413", [NEW])
+    assert not outcome.blames_address
+
+
 def test_a_wrong_key_and_another_refusal_lose_no_outcome(webpush: WebPush) -> None:
     answering(webpush, {"/s/1": Reply(403), "/s/2": Reply(403), "/s/3": Reply(413)})
     outcomes = webpush.sender().send([message(number, WEBPUSH) for number in (1, 2, 3)])

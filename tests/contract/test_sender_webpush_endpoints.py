@@ -27,7 +27,7 @@ from warehouse import connections
     [
         *("http://push.example.net/s/1", "ftp://x/y", "not a url", "", "https://", "https://[abc/s/1"),
         *("https://a..b/s/1", f"https://{'a' * 64}.example.net/s/1", "https://push.example.net:99999/s/1"),
-        "https://pusé.example.net/s/1",
+        *("https://pusé.example.net/s/1", "https://a%2e%2eb.example.net/s/1"),
     ],
 )
 def test_an_endpoint_that_is_no_https_url_is_rejected_and_the_next_one_tried(webpush: WebPush, endpoint: str) -> None:

@@ -13,8 +13,20 @@ import pytest
 
 from events import calls, patience
 from events.app import create_app
-from events.limits import Allowance, BusyError, Room
-from tests.integration.events_service import CALLS, MESSAGE, STOP, STRANGER, item, rows, sendgrid, serving, twilio
+from events.limits import SMALL_BODY, Allowance, BusyError, Room
+from senders.twilio.events import MOST_FIELDS
+from tests.integration.events_service import (
+    CALLS,
+    MESSAGE,
+    STOP,
+    STRANGER,
+    item,
+    rows,
+    sendgrid,
+    serving,
+    twilio,
+    verdicts,
+)
 from warehouse import tokens
 
 KEPT = "select octet_length(body), body_sha256 from events.webhook_call order by received_at"
@@ -206,3 +218,15 @@ def test_of_headers_only_those_are_kept_that_were_named_and_they_count(
             assert client.post("/events/sendgrid", content=b"x", headers={**invented, "User-Agent": "u" * 900}).is_error
     found = [row[3] for row in rows(environment, CALLS)]
     assert found == [{"user-agent": "u" * 200, "content-length": "1"}] * 2 + [{}]
+
+
+def test_a_strangers_form_is_counted_before_it_is_split_and_no_longer_than_twilios_are(
+    client: httpx.Client, environment: str
+) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": "x"}
+    tiny = "&".join(f"a{number}=" for number in range(MOST_FIELDS + 1))
+    assert client.post("/events/twilio", content=tiny, headers=headers).status_code == 400
+    assert client.post("/events/twilio", content=tiny.rpartition("&")[0], headers=headers).status_code == 403
+    long = "Body=" + "x" * SMALL_BODY
+    assert client.post("/events/twilio", content=long, headers=headers).status_code == 413
+    assert verdicts(environment) == ["malformed", "wrong_signature", "oversized"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import httpx
 import pytest
 
 from events.app import create_app
+from events.intake import fold_provider_events
 from senders import registry
 from tests.integration.events_service import (
     CALLBACK,
@@ -27,6 +29,7 @@ from tests.integration.events_service import (
     verdicts,
 )
 from warehouse import connections
+from warehouse.connect import Role, connect
 
 
 def test_a_twilio_call_for_another_message_has_another_signature(client: httpx.Client, environment: str) -> None:
@@ -37,6 +40,19 @@ def test_a_twilio_call_for_another_message_has_another_signature(client: httpx.C
     signature = answer.request.headers["X-Twilio-Signature"]
     other = CALLBACK.replace(str(MESSAGE), str(uuid.uuid4()))
     assert client.post(other, data=DELIVERED, headers={"X-Twilio-Signature": signature}).status_code == 403
+
+
+def test_a_call_can_be_read_again_from_what_is_kept_of_it(client: httpx.Client, environment: str) -> None:
+    """Its events may be missing: the service died after the row, say. Our id is in the address alone."""
+    assert twilio(client, CALLBACK, DELIVERED).status_code == 200
+    with connect(Role.OWNER, autocommit=True) as owner:
+        owner.execute("set session_replication_role = replica; delete from events.delivery_event; reset all")
+        owner.execute(
+            "insert into raw.provider_events (provider, received_at, headers, body)"
+            " select provider, received_at, headers, convert_from(body, 'UTF8') from events.webhook_call"
+        )
+        fold_provider_events(owner, datetime.min.replace(tzinfo=UTC))
+    assert rows(environment, DELIVERIES) == [(f"twilio:{SID}:delivered", MESSAGE, "delivered")]
 
 
 def test_every_status_of_a_text_is_kept_once_in_whatever_order(client: httpx.Client, environment: str) -> None:
@@ -86,6 +102,15 @@ def test_a_service_that_nobody_told_its_address_says_so(
     monkeypatch.setenv("AIRFLOW_CONN_TWILIO_DEFAULT", json.dumps({**document, "extra": {}}))
     with serving(create_app()):
         assert "verified for the address that this service sees" in caplog.text
+
+
+def test_a_host_that_is_none_is_a_wrong_signature(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    document: dict[str, Any] = CONNECTIONS["AIRFLOW_CONN_TWILIO_DEFAULT"]
+    monkeypatch.delenv("WINBACK_PUBLIC_URL", raising=False)
+    monkeypatch.setenv("AIRFLOW_CONN_TWILIO_DEFAULT", json.dumps({**document, "extra": {}}))
+    with serving(create_app()) as client:
+        assert twilio(client, CALLBACK, DELIVERED, headers={"Host": "x:99999"}).status_code == 403
+    assert verdicts(environment) == ["wrong_signature"]
 
 
 def test_help_and_chatter_are_kept_raw_and_change_nothing(client: httpx.Client, environment: str) -> None:

@@ -133,7 +133,9 @@ def test_nothing_but_a_report_makes_accepted_of_what_was_not_sent(shop: Shop) ->
         )
 
 
-THROTTLED = Outcome(OutcomeKind.NOT_SENT, error_code="30001", retry_after=timedelta(seconds=30))
+THROTTLED = Outcome(
+    OutcomeKind.NOT_SENT, provider_message_id="SM1", error_code="30001", retry_after=timedelta(seconds=30)
+)
 """What Twilio's 201 with a SID and status `failed` comes to: it took the text, and says that it is nowhere."""
 
 
@@ -179,6 +181,53 @@ def test_the_failure_of_a_first_attempt_proves_nothing_of_a_second_in_doubt(shop
     assert (reconcile(), stand(shop)[0]) == (0, "in_doubt")
     settle(message_id, "planned")  # and stands in no person's way
     assert Outbound().simulate(SEND_AT + timedelta(minutes=2)).totals == {"accepted": 1}
+
+
+@pytest.mark.parametrize("code", ["unreachable", "20429", "too_late"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_attempt_that_never_reached_the_provider_stands_for_no_report_of_it(
+    shop: Shop, code: str, order: int
+) -> None:
+    """Otherwise the report of the one that did would count for nothing, and a person's release send a second text."""
+    message_id = shop.planned(channels=["sms", "email"])
+    unsent = Outcome(OutcomeKind.NOT_SENT, error_code=code, retry_after=timedelta(seconds=30))
+    answers = [unsent, UNKNOWN][::order]
+    Outbound(sms=lambda _: answers[0]).simulate(until=SEND_AT + timedelta(seconds=1))
+    if order < 0:
+        settle(message_id, "planned")
+    Outbound(sms=lambda _: answers[1]).simulate(
+        SEND_AT + timedelta(minutes=1), until=SEND_AT + timedelta(minutes=1, seconds=1)
+    )
+    event(shop, "delivery_event", message_id, "failed", channel="sms", provider="twilio")
+    out = Outbound()
+    reconcile()
+    out.simulate(SEND_AT + timedelta(hours=2))
+    assert out.sent == []
+    state, _, outcomes = stand(shop)
+    assert (state, outcomes) == ("accepted", ["not_sent", "accepted"][::order])
+
+
+def test_a_report_belongs_to_the_attempt_that_was_in_doubt(shop: Shop) -> None:
+    message_id = shop.planned()
+    unsent = Outcome(OutcomeKind.NOT_SENT, error_code="unreachable", retry_after=timedelta(seconds=30))
+    answers = [unsent, UNKNOWN]
+    Outbound(email=lambda _: answers.pop(0)).simulate()
+    settle(message_id, "planned")
+    event(shop, "delivery_event", message_id, "delivered")
+    assert Outbound().simulate().totals == {"reconciled": 1}
+    assert stand(shop) == ("accepted", LATER, ["not_sent", "accepted"])
+
+
+def test_a_release_holds_no_attempt_that_is_closed_while_it_waits_for_a_claim(shop: Shop) -> None:
+    message_id = released(shop)
+    with connect(Role.OWNER) as claim, ThreadPoolExecutor(1) as pool:
+        claim.execute("select from outbox.message for update")
+        again = pool.submit(settle, message_id, "planned")
+        wait_until_blocked(shop, claim)
+        claim.execute("select from outbox.attempt for update nowait")  # as the claim's look for reports does
+        claim.rollback()
+        with pytest.raises(WinbackError, match="only one in doubt can be released"):
+            again.result(timeout=20)
 
 
 def test_a_report_of_failure_after_a_release_says_that_the_provider_had_it(shop: Shop) -> None:

@@ -232,10 +232,17 @@ def test_an_opt_out_is_lifted_once(shop: Shop, change: str) -> None:
             connection.execute(f"update outbox.suppression set {change}")  # type: ignore[arg-type]  # noqa: S608
 
 
-def suppressed(shop: Shop) -> None:
+@pytest.mark.parametrize("change", ["lifted_at = now()", "until = now()"])
+def test_nothing_ends_the_stop_of_somebody_who_was_forgotten(shop: Shop, change: str) -> None:
+    suppressed(shop, reason="forgotten", until=None)
+    with pytest.raises(errors.RestrictViolation, match="has no end"):
+        shop.owner.execute(f"update outbox.suppression set {change}")  # noqa: S608
+
+
+def suppressed(shop: Shop, **changes: object) -> None:
     """An opt-out that ends in a month."""
     row = {"channel": "email", "address_hash": b"a", "reason": "paused", "source": "test", "suppressed_at": SEND_AT,
-           "until": SEND_AT + timedelta(days=30)}  # fmt: skip
+           "until": SEND_AT + timedelta(days=30), **changes}  # fmt: skip
     shop.insert("outbox.suppression", row)
 
 
