@@ -256,11 +256,11 @@ class Service:
 def _may_be_genuine(request: Request) -> bool:
     """Whether a throttled caller is heard all the same, for it may share its address with a flood.
 
-    A provider's call, which its signature will tell, and who unsubscribes by a token of ours.
+    A provider's call, which its signature will tell, and who says a wish by a link of ours, of which each has a rate.
     """
     parts = str(request.scope["path"]).split("/")
-    if parts[1:2] == ["unsubscribe"]:
-        return _message_id("unsubscribe", parts[-1]) is not None
+    if parts[1] in ("unsubscribe", "preferences"):
+        return _message_id(parts[1], parts[-1]) is not None
     return parts[1:3] in (["events", "sendgrid"], ["events", "twilio"])
 
 

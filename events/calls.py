@@ -14,6 +14,7 @@ from events.limits import (
     KEPT_OF_REFUSED,
     LITTLE_OF_REFUSED,
     Allowance,
+    Sample,
 )
 from events.repeats import Link
 from events.store import Call, Store
@@ -44,6 +45,9 @@ REASONS: Mapping[Verdict, str] = {
 
 REFUSED = Allowance()
 """The room that refused calls have on the disk, by day, in this process."""
+
+SAMPLE = Sample()
+"""And those of them that are kept beyond it."""
 
 KEPT_HEADERS = frozenset(
     {
@@ -126,7 +130,7 @@ def keep(
     """Keeps the call with its verdict, and the events it brought.
 
     Of its body `most` bytes, or all (None) where a provider has signed it. Once the day's room is used up, a few bytes
-    of a refused one and no headers. The hash is that of all that was read.
+    of a refused one and no headers, and of many only some. The hash is that of all that was read.
     """
     body, headers = call.body[:most], kept_headers(call.headers)
     if provider == twilio.PROVIDER:
@@ -134,7 +138,12 @@ def keep(
     if most is not None and verdict is not Verdict.VERIFIED:
         size = len(body) + sum(len(name) + len(text) for name, text in headers.items())
         if not REFUSED.take(size, call.received_at.date()):
+            passed_over = SAMPLE.take()
+            if passed_over is None:
+                return
             body, headers = body[:LITTLE_OF_REFUSED], {}
+            if passed_over:
+                reason = f"{reason or REASONS.get(verdict)} {passed_over:,} more were refused before it, and not kept."
     row = Call(
         provider,
         call.received_at,

@@ -32,6 +32,8 @@ LINK_AT_ONCE = 20
 LINK_PER_SECOND = 1 / 60
 REPEATED_WITHIN = 30
 """Seconds in which the same again is nothing new, once a link's bucket is empty."""
+SAMPLED_AT_ONCE, SAMPLED_SECONDS = 1000, 10
+"""Once the day's room is used up, so many refused calls are kept at once, and then one in so many seconds."""
 ROOM_FOR_LARGE = 64 * 1024 * 1024
 """Bytes of bodies larger than `SMALL_BODY` that may be in memory at once. Small ones always have room."""
 LARGEST_HEAD = 32 * 1024
@@ -119,6 +121,22 @@ class Allowance:
                 return False
             self._left -= wanted
             return True
+
+
+class Sample:
+    """Which of too many are kept: some at once, then one in so many seconds. The others are counted."""
+
+    def __init__(self, at_once: int = SAMPLED_AT_ONCE, seconds: float = SAMPLED_SECONDS) -> None:
+        self._throttle = Throttle(1 / seconds, at_once=at_once)
+        self._passed_over = 0
+        self._lock = threading.Lock()
+
+    def take(self) -> int | None:
+        """How many were passed over since the last that was kept; None: pass over this one, too."""
+        kept = self._throttle.take("")
+        with self._lock:
+            passed_over, self._passed_over = self._passed_over, 0 if kept else self._passed_over + 1
+        return passed_over if kept else None
 
 
 def rate() -> float:

@@ -13,7 +13,7 @@ import pytest
 
 from events import calls, patience
 from events.app import create_app
-from events.limits import SMALL_BODY, Allowance, BusyError, Room
+from events.limits import SMALL_BODY, Allowance, BusyError, Room, Sample, Throttle
 from senders.twilio.events import MOST_FIELDS
 from tests.integration.events_service import (
     CALLS,
@@ -122,6 +122,21 @@ def test_beyond_the_days_room_a_refused_call_leaves_its_hash_and_a_few_bytes(
     assert rows(environment, KEPT) == [(64 * 1024, whole), (256, whole), (256, whole)]
 
 
+def test_of_a_flood_beyond_the_days_room_some_are_kept_and_the_others_counted(
+    environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "REFUSED", Allowance(0))
+    monkeypatch.setattr(calls, "SAMPLE", Sample(2, 1e9))
+    with serving(create_app()) as client:
+        assert [sendgrid(client, [item("open", f"k{n}")], key=STRANGER) for n in range(5)] == [403] * 5
+        assert sendgrid(client, [item("open", "x")]) == 200, "who is genuine is kept whatever the room"
+        assert verdicts(environment) == ["wrong_signature"] * 2 + ["verified"]
+        monkeypatch.setattr(calls.SAMPLE, "_throttle", Throttle(1))
+        assert sendgrid(client, [item("open", "y")], key=STRANGER) == 403
+    reasons = [reason for (reason,) in rows(environment, "select reason from events.webhook_call order by received_at")]
+    assert reasons[-1] == f"{reasons[0]} 3 more were refused before it, and not kept."
+
+
 def test_the_room_of_a_day_is_there_again_on_the_next() -> None:
     allowance = Allowance(10)
     first, second = date(2026, 11, 22), date(2026, 11, 23)
@@ -148,12 +163,15 @@ def test_in_a_flood_from_the_same_address_whoever_is_genuine_is_heard(
         assert len(rows(environment, KEPT)) == kept, "what is throttled costs no room"
         assert sendgrid(client, [item("open", "x")]) == 200
         assert twilio(client, "/events/twilio/inbound", STOP).status_code == 200
+        wish = f"/preferences/{tokens.sign('preferences', MESSAGE)}"
+        assert client.post(wish, data={"choice": "stop_sms"}).status_code == 200
+        assert client.post("/preferences/forged", data={"choice": "stop_sms"}).status_code == 429
         one_click = client.post(
             f"/unsubscribe/{tokens.sign('unsubscribe', MESSAGE)}", data={"List-Unsubscribe": "One-Click"}
         )
         assert one_click.status_code == 200
     found = rows(environment, "select source from events.preference order by source")
-    assert found == [("one_click",), ("sms_keyword",)]
+    assert found == [("one_click",), ("preference_page",), ("sms_keyword",)]
 
 
 def test_behind_a_trusted_proxy_each_caller_has_a_rate_of_its_own(
