@@ -98,7 +98,7 @@ with arrived as (
 
 
 def arrive(connection: psycopg.Connection, history: History, since: date, until: date) -> None:
-    """The contacts that come in [since, until). +999 is assigned to no country: their phones reach nobody."""
+    """The contacts that come in [since, until). No area code begins with 0: their phones reach nobody."""
     bounds = _bounds(history, since, until)
     connection.execute(
         f"""
@@ -108,7 +108,7 @@ def arrive(connection: psycopg.Connection, history: History, since: date, until:
             consent_email_source, consent_email_text_version, consent_sms, consent_sms_at, consent_sms_source,
             consent_sms_text_version, created_at, updated_at
         )
-        select contact::text, 'c' || contact || '@example.com', '+999' || lpad(contact::text, 10, '0'),
+        select contact::text, 'c' || contact || '@example.com', '+10' || lpad(contact::text, 9, '0'),
             'Sam', 'US', 'NY', 'America/New_York',
             hashint8extended(contact, 1) %% 100 > -70, arrived_at, 'checkout', 'v1',
             hashint8extended(contact, 2) %% 100 > 10, arrived_at, 'checkout', 'v1', arrived_at, arrived_at

@@ -65,7 +65,7 @@ def lapsed(url: str, contacts: int, channel: str) -> None:
                 consent_sms_text_version, created_at, updated_at
             )
             select n::text, 'c' || n || '@example.com',
-                case when %(sms)s then '+999' || lpad(n::text, 10, '0') end, 'Sam', 'US', 'America/New_York',
+                case when %(sms)s then '+10' || lpad(n::text, 9, '0') end, 'Sam', 'US', 'America/New_York',
                 %(email)s, c.at, 'checkout', 'v1', %(sms)s, c.at, 'checkout', 'v1', c.at, c.at
             from generate_series(1, %(contacts)s) n, (select %(bought)s::timestamptz - interval '1 day') as c (at)
             """,
