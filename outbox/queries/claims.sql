@@ -215,10 +215,7 @@ judged as materialized (
         case
             when :clock::timestamptz >= c.not_after then 'expired'
             when stopped.reason is not null or clear.id is null then 'skipped'
-            when c.coupon_grant_id is not null and not exists (
-                select from outbox.coupon_grant g
-                where g.id = c.coupon_grant_id and g.released_at is null and g.valid_until > :clock::timestamptz
-            ) then 'skipped'
+            when c.coupon_grant_id is not null and code.is_good is null then 'skipped'
             when clear.channel <> :channel::text then 'moved'
             when capped.free_on is not null then 'deferred'
             when place.open_at is distinct from :clock::timestamptz then 'deferred'
@@ -228,10 +225,7 @@ judged as materialized (
             when :clock::timestamptz >= c.not_after then coalesce(c.reason, 'too_late')
             when stopped.reason is not null then stopped.reason
             when clear.id is null then blocked.obstacle
-            when c.coupon_grant_id is not null and not exists (
-                select from outbox.coupon_grant g
-                where g.id = c.coupon_grant_id and g.released_at is null and g.valid_until > :clock::timestamptz
-            ) then 'coupon_expired'
+            when c.coupon_grant_id is not null and code.is_good is null then 'coupon_expired'
             when clear.channel <> :channel::text then c.reason
             when capped.free_on is not null then 'frequency_cap'
             when place.open_at is distinct from :clock::timestamptz then 'quiet_hours'
@@ -247,6 +241,12 @@ judged as materialized (
     left join capped using (id)
     left join subscribed using (id)
     left join stopped on stopped.message_id = c.id
+    left join lateral (
+        select true as is_good
+        from outbox.coupon_grant g
+        where g.id = c.coupon_grant_id and g.released_at is null and g.valid_until > :clock::timestamptz
+        offset 0
+    ) as code on true
     left join place on (place.timezone, place.country, place.region) is not distinct from (c.timezone, c.country, c.region)
 ),
 -- Of two messages to one person in one claim the later one stays where it is: the next claim judges it with the first one counted.
