@@ -138,14 +138,24 @@ def write(folder: Path, pages: Sequence[Page], notes: Sequence[str]) -> Path:
         }
         for page in pages
     ]
+    return _write_index(folder, steps=steps, notes=notes)
+
+
+def outdate(folder: Path, mistakes: str) -> Path | None:
+    """In place of an earlier preview a page with the mistakes: nobody takes the old one for how things stand. Returns
+    it; None where there was none."""
+    if not (folder / "index.html").exists():
+        return None
+    return _write_index(folder, mistakes=mistakes)
+
+
+def _write_index(folder: Path, **shown: object) -> Path:
     environment = Environment(
         loader=FileSystemLoader(_HOME), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    page = {"steps": [], "notes": [], "mistakes": None, "clipped_at": CLIPPED_AT, **shown}
     index = folder / "index.html"
-    index.write_text(
-        environment.get_template("preview.html.j2").render(steps=steps, notes=notes, clipped_at=CLIPPED_AT),
-        encoding="utf-8",
-    )
+    index.write_text(environment.get_template("preview.html.j2").render(page), encoding="utf-8")
     return index
 
 

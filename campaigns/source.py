@@ -14,6 +14,16 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from campaigns.problems import Problems
 
+_SAID = {
+    "\\t": "a tab stands where only spaces may",
+    "<block end>": "a line is indented differently from those that it belongs to",
+    "mapping values are not allowed": "a key stands where none can (is it indented differently from its neighbours, or "
+    "does a text with a colon lack its quotes?)",
+    "end of stream": "a quotation mark or bracket is never closed",
+    "expected ',' or": "a bracket is never closed, or a comma is missing",
+}
+"""What the YAML parser says, by a part of it -> what a person can do about."""
+
 Place = tuple[str | int, ...]
 """The way to a value: `("steps", 1, "event")`."""
 
@@ -45,6 +55,11 @@ def key_of(place: Place) -> str:
     return text
 
 
+def _in_words(problem: str) -> str:
+    """What the parser stumbled over, for somebody who has never read its grammar."""
+    return next((words for part, words in _SAID.items() if part in problem), problem)
+
+
 def read(file: Path, problems: Problems) -> Source | None:
     """The file, or None where it cannot be read at all; duplicate keys are noted and reading goes on."""
     yaml = YAML(typ="rt", pure=True)
@@ -65,7 +80,7 @@ def read(file: Path, problems: Problems) -> Source | None:
         line = mark.line if mark else -1
         near = " ".join(text.splitlines()[max(line - 1, 0) : line + 1]) if mark else ""
         hint = ' A value that begins with {{ needs quotes: "{{ name }}".' if re.search(r":\s*\{\{", near) else ""
-        problems.add(file, line + 1, "", f"is not valid YAML, here or on the line before: {what}.{hint}")
+        problems.add(file, line + 1, "", f"is not valid YAML, here or on the line before: {_in_words(what)}.{hint}")
         return None
     if not isinstance(data, dict):
         problems.add(file, 0, "", "expected a list of keys such as `campaign: winback`, found something else.")

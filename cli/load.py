@@ -98,6 +98,7 @@ def _load_codes(
     from local import codes
     from outbox.runs import business_now
     from outbox.sql import ledger
+    from warehouse.clock import shown
     from warehouse.connect import Role, connect
 
     if count is not None and count > codes.MOST:
@@ -126,7 +127,12 @@ def _load_codes(
             source=str(file or "the generated codes"),
             pool=raw_contract.tables()["coupon_codes"],
         )
-    typer.echo(f"{words.counted(added, 'code')} added to the pool of {promotion}.")
+    span = f" ({new[0]} to {new[-1]}, in the order of the file)" if file and len(new) > 1 else ""
+    typer.echo(
+        f"{words.counted(added, 'code')} added to the pool of {promotion}{span}. "
+        f"{'It counts' if added == 1 else 'They count'} from {shown(loaded_at)} on; for runs of earlier days give "
+        "--loaded-at."
+    )
     return {"promotion": promotion, "added": added}
 
 

@@ -63,16 +63,21 @@ def register(app: typer.Typer) -> None:
         in, and the page says so.
         """
         from campaigns import definition
-        from campaigns.preview import write
+        from campaigns.preview import outdate, write
         from warehouse import settings
 
         here = settings.read()
-        bundle = definition.load_all(here.campaigns)
+        folder = out or here.local / "preview"
+        try:
+            bundle = definition.load_all(here.campaigns)
+        except WinbackError as error:
+            if (old := outdate(folder, str(error))) and open_it:
+                typer.launch(old.as_uri())
+            raise
         wanted = steps(bundle, campaign, step)
         typer.echo(f"The campaign files hold no mistakes: {', '.join(bundle.campaigns)}.")
         notes: list[str] = []
         pages = _pages(wanted, contact, as_of, notes)
-        folder = out or here.local / "preview"
         try:
             index = write(folder, pages, notes)
         except FileExistsError:

@@ -135,7 +135,10 @@ def check_tables(start: datetime) -> Mapping[str, str]:
 
 
 def check_rows(start: datetime) -> list[str]:
-    """A sentence for each step that lacks products. Raises `WinbackError` for rows that would decide the wrong way."""
+    """A sentence for each step that lacks products and each promotion whose codes come too late.
+
+    Raises `WinbackError` for rows that would decide the wrong way.
+    """
     from campaigns import definition
     from cli import shop_data
     from warehouse import settings
@@ -149,7 +152,11 @@ def check_rows(start: datetime) -> list[str]:
                 + "".join(f"  {problem}\n" for problem in problems)
                 + "docs/BRING_YOUR_DATA.md says what is expected of each table."
             )
-        return shop_data.short_shelves(connection, where, definition.load_all(settings.read().campaigns), start)
+        bundle = definition.load_all(settings.read().campaigns)
+        return [
+            *shop_data.short_shelves(connection, where, bundle, start),
+            *shop_data.codes_to_come(connection, where, bundle, start + timedelta(days=1)),
+        ]
 
 
 def _last_run(connection: Connection, start: datetime) -> datetime | None:

@@ -104,3 +104,38 @@ _SHOWN = """
         limit %(enough)s
     ) as shown
 """
+
+
+def codes_to_come(
+    connection: psycopg.Connection, where: Mapping[str, tuple[str, str]], bundle: Bundle, before: datetime
+) -> list[str]:
+    """One sentence for each promotion that has codes, but none that counts before that time."""
+    promotions = {
+        step["promotion"]
+        for campaign in bundle.campaigns.values()
+        for step in campaign.document()["steps"]
+        if campaign.document()["enabled"] and step["enabled"] and step["promotion"]
+    }
+    table, told = sql.Identifier(*where["coupon_codes"]), []
+    for promotion in sorted(promotions):
+        row = connection.execute(
+            sql.SQL(_CODES_TO_COME).format(table), {"promotion": promotion, "before": before}
+        ).fetchone()
+        if row and row[0]:
+            count, since = row
+            told.append(
+                f"{promotion} has {words.counted(count, 'code', 'codes')}, and "
+                f"{'it counts' if count == 1 else 'the first of them counts'} from {since:%Y-%m-%d %H:%M} UTC on: who "
+                "is due before finds none. (`winback load codes` has --loaded-at; loaded_at of "
+                f"{'.'.join(where['coupon_codes'])} says it.)"
+            )
+    return told
+
+
+# The first one that counts ends the look, so a pool in use costs nothing.
+_CODES_TO_COME = """
+    select count(*), min(loaded_at) at time zone 'UTC'
+    from {0}
+    where promotion = %(promotion)s
+        and not exists (select from {0} where promotion = %(promotion)s and loaded_at < %(before)s)
+"""

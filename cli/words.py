@@ -111,7 +111,7 @@ _RESULTS: Mapping[str, Callable[[Any], str]] = {
     "braked": _names("stopped, too many of its last messages failed:"),
     "refused": _names("a template is refused for"),
     "notices": _states("alert", _ALERTS),
-    "alerts": lambda titles: f"it says: {'; '.join(titles)}" if titles else "",
+    "alerts": lambda titles: f"{'it says' if len(titles) == 1 else 'they say'}: {'; '.join(titles)}" if titles else "",
     "pages": lambda pages: "" if pages else "no page: this day has no run",
     "people_reached": lambda count: (
         f"{counted(count, 'person', 'people')} reached by this run" if count else "nobody reached by this run so far"

@@ -21,7 +21,9 @@ LENGTH = 8
 MOST = 10_000_000
 TOLD = 5
 """How many of a file's mistakes are told one by one."""
-_SHAPE = re.compile(r"[A-Za-z0-9_-]{4,40}")
+_SHAPE, _DIGIT = re.compile(r"[A-Za-z0-9_-]{4,40}"), re.compile(r"\d")
+HEADER = "code"
+"""What the column of the codes is called, in any case."""
 
 
 def prefix(promotion: str) -> str:
@@ -54,20 +56,26 @@ def _letters(value: int) -> str:
 
 
 def read_csv(path: Path) -> list[str]:
-    """The codes of a CSV file: its column `code`, or the first one where no line is a header. Blank lines do not count.
+    """The codes of a CSV file (with commas, semicolons or tabs): its column `code`, or the only one where no line is a
+    header. Blank lines do not count.
 
-    Raises `WinbackError` naming the first `TOLD` lines with a code that is there twice, empty, or not 4 to 40 letters,
-    digits, - and _.
+    Raises `WinbackError` where it is not clear which column holds the codes, and naming the first `TOLD` lines with a
+    code that is there twice, empty, a header's word, or not 4 to 40 letters, digits, - and _.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [(number, row) for number, row in _numbered(csv.reader(file)) if any(cell.strip() for cell in row)]
+            marks = next((mark for mark in ",;\t" if mark in file.readline()), ",")
+            file.seek(0)
+            reader = csv.reader(file, delimiter=marks)
+            rows = [(number, row) for number, row in _numbered(reader) if any(cell.strip() for cell in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise unreadable(path, error, "No code was loaded.") from error
     column = 0
-    if rows and "code" in (header := [cell.strip().lower() for cell in rows[0][1]]):
-        column = header.index("code")
+    if rows and HEADER in (header := [cell.strip().lower() for cell in rows[0][1]]):
+        column = header.index(HEADER)
         rows = rows[1:]
+    elif rows:
+        _refuse_guesses(path, rows)
     if not rows:
         raise WinbackError(
             f"{path} holds no code. Expected one code a line, or a column named `code`. Nothing was loaded."
@@ -77,7 +85,9 @@ def read_csv(path: Path) -> list[str]:
     for number, row in rows:
         code = row[column].strip() if column < len(row) else ""
         again = f"already on line {first_line[code]}" if code and code in first_line else ""
-        if not _SHAPE.fullmatch(code):
+        if code.lower() == HEADER:
+            mistakes.append(f"{path}, line {number}: {code!r} is the name of a column, which belongs on the first line")
+        elif not _SHAPE.fullmatch(code):
             what = f"{code!r} is not a code (4 to 40 letters, digits, - and _)"
             mistakes.append(f"{path}, line {number}: {what}{f', and {again}' if again else ''}")
         elif again:
@@ -86,6 +96,22 @@ def read_csv(path: Path) -> list[str]:
     if mistakes:
         raise WinbackError(_told(mistakes))
     return list(first_line)
+
+
+def _refuse_guesses(path: Path, rows: Sequence[tuple[int, list[str]]]) -> None:
+    """Raises `WinbackError` where something else could pass for codes: customers would be given it."""
+    number, first = rows[0]
+    if len(first) > 1:
+        raise WinbackError(
+            f"{path} has {len(first)} columns, and none of them is named {HEADER!r} on line {number}: name the one "
+            "that holds the codes. No code was loaded."
+        )
+    others = [row[0].strip() for _, row in rows[1:] if row]
+    if others and not _DIGIT.search(first[0]) and all(map(_DIGIT.search, others)):
+        raise WinbackError(
+            f"{path}, line {number}: {first[0].strip()!r} has no digit, and all others have one: it looks like the "
+            f"name of a column. Name it {HEADER!r}, or remove the line. No code was loaded."
+        )
 
 
 def _told(mistakes: Sequence[str]) -> str:

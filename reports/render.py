@@ -64,6 +64,8 @@ def lead(page: Page) -> str:
     if not head["evaluated"]:
         if page.run["state"] != "enqueued" and not many:
             return "The run ended before it was decided who is written to. Nothing was sent."
+        if not many and page.run["state"] == "enqueued":
+            return "This run wrote to nobody: nobody fell due, or an earlier run of the day had decided already."
         return "Nobody fell due, so nobody was written to."
     looked_at = f"{number(head['evaluated'])} {plural(head['evaluated'], 'person was', 'people were')} looked at"
     if many:

@@ -156,6 +156,8 @@ def _seen(key: str, value: Any, about: About) -> str:
 
 
 def _obstacle(channel: str, code: str, person: Row) -> str:
+    if code == "invalid_address":
+        return words.INVALID["address"].title.lower()
     if code != "no_reachable_channel":
         return words.reason(code).title.lower()
     if channel == "sms" and person["has_phone"] and not person["has_sms_consent"]:

@@ -142,6 +142,19 @@ def test_a_mistake_in_a_file_ends_the_preview_before_anything_is_written(
     assert not (tmp_path / "local/preview").exists()
 
 
+def test_a_mistake_takes_the_place_of_what_was_shown_before_it(
+    warehouse: str, folder: campaign_folder.Folder, tmp_path: Path
+) -> None:
+    assert told(run())["steps"] == 4
+    folder.change(folder.template("discount10/sms.txt"), "{{ coupon_code }}", "{{ code }}")
+    assert isinstance(run().exception, WinbackError)
+    page = (tmp_path / "local/preview/index.html").read_text()
+    assert "discount10/sms.txt, line 1, {{ code }}: is no variable." in page
+    assert "hold no mistakes" not in page
+    folder.change(folder.template("discount10/sms.txt"), "{{ code }}", "{{ coupon_code }}")
+    assert told(run())["steps"] == 4
+
+
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [("--step", "day3", "Did you mean 'day30'"), ("--campaign", "winbak", "Did you mean 'winback'")],

@@ -50,6 +50,20 @@ def test_too_few_products_to_show_are_told_and_hold_only_whom_they_are_for(
     assert [line for line in result.stdout.splitlines() if "to show" in line] == ([told] if there else [])
 
 
+def test_codes_that_count_only_later_are_told(owner: psycopg.Connection) -> None:
+    vouch(owner, START)
+    insert = "insert into raw.coupon_codes (promotion, code, loaded_at) values ('winback_discount10', %s, %s)"
+    for number in (1, 2):
+        owner.execute(insert, [f"T10-{number}", START + timedelta(days=number)])
+    told = [line for line in ready().stdout.splitlines() if "winback_discount" in line]
+    assert told == [
+        "winback_discount10 has 2 codes, and the first of them counts from 2017-10-02 04:00 UTC on: who is due before "
+        "finds none. (`winback load codes` has --loaded-at; loaded_at of raw.coupon_codes says it.)"
+    ]
+    owner.execute(insert, ["T10-3", START])
+    assert "winback_discount" not in ready().stdout
+
+
 def test_nobody_to_write_to_refuses_the_day(owner: psycopg.Connection) -> None:
     vouch(owner, START)
     owner.execute("delete from raw.contacts")

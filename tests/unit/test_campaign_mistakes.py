@@ -119,6 +119,22 @@ def test_a_file_that_is_no_yaml_names_the_line(folder: Folder) -> None:
     assert "expected a list of keys" in folder.refusal()
 
 
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        ("\tmessages_per_day: 5000", "a tab stands where only spaces may"),
+        ("    messages_per_day: 5000", "a line is indented differently from those that it belongs to"),
+        ("  messages_per_day: 5: 000", "does a text with a colon lack its quotes?"),
+        ("  messages_per_day: [5000", "a bracket is never closed, or a comma is missing"),
+    ],
+)
+def test_what_the_parser_stumbles_over_is_said_in_words_of_a_person(folder: Folder, new: str, words: str) -> None:
+    folder.change(folder.winback, "  messages_per_day: 5000", new)
+    refusal = folder.refusal()
+    assert "is not valid YAML, here or on the line before" in refusal
+    assert words in refusal
+
+
 def test_a_step_after_a_disabled_one_is_never_reached(folder: Folder) -> None:
     folder.change(folder.winback, "  - key: day30\n", "  - key: day30\n    enabled: false\n")
     assert "is never reached: step 'day30' is not enabled" in folder.refusal()

@@ -28,6 +28,20 @@ def test_a_file_may_have_a_header_other_columns_blank_lines_and_a_byte_order_mar
     assert codes.read_csv(file) == ["AAAA-1", "AAAA-2"]
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_file_may_have_the_marks_of_any_spreadsheet(tmp_path: Path, mark: str) -> None:
+    file = tmp_path / "codes.csv"
+    file.write_text(f"note{mark}Code\nfirst{mark}AAAA-1\n{mark}AAAA-2\n")
+    assert codes.read_csv(file) == ["AAAA-1", "AAAA-2"]
+
+
+def test_codes_without_digits_are_codes_and_so_is_one_alone(tmp_path: Path) -> None:
+    file = tmp_path / "codes.csv"
+    for text in ("WELCOME\nBACK\n", "WELCOME\n", "AAAA-1\nWELCOME\n"):
+        file.write_text(text)
+        assert codes.read_csv(file) == text.split()
+
+
 def test_a_file_without_a_header_is_read_from_its_first_line(tmp_path: Path) -> None:
     file = tmp_path / "codes.csv"
     file.write_text("AAAA-1\nAAAA-2\n")
@@ -42,6 +56,10 @@ def test_a_file_without_a_header_is_read_from_its_first_line(tmp_path: Path) -> 
         ("AAAA-1\nfree beer!\n", "line 2: 'free beer!' is not a code"),
         ("note,code\nfirst\n", "line 2: '' is not a code"),
         ("\n\n", "holds no code"),
+        ("id,coupon\n1,AAAA-1\n", "has 2 columns, and none of them is named 'code' on line 1"),
+        ("AAAA-1;x\nAAAA-2;y\n", "has 2 columns, and none of them is named 'code' on line 1"),
+        ("Gutschein\nAAAA-1\nAAAA-2\n", "line 1: 'Gutschein' has no digit, and all others have one"),
+        ("AAAA-1\nCode\n", "line 2: 'Code' is the name of a column"),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:
