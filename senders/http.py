@@ -189,7 +189,8 @@ class Http:
         except (SendError, Misconfigured, BadUrl):
             raise
         except (NeverStood, ClosedPoolError) as error:
-            raise NotSent(f"No connection to {self._who} ({_reason(error)}).", code=UNREACHABLE) from None
+            who = self._who[:1].upper() + self._who[1:]
+            raise NotSent(f"{who} could not be reached ({_reason(error)}).", code=UNREACHABLE) from None
         except LocationValueError as error:
             raise BadUrl(type(error).__name__) from None
         except Exception as error:  # noqa: BLE001 - whatever broke, it may have left

@@ -83,8 +83,9 @@ def test_who_is_on_the_stop_list_is_not_told_to_be_due(
         [reason, at(1, 12)],
     )
     assert (f"{note}on the stop list." if is_about_person else free) in explain("ann", on(2)).notes
-    reports.execute("update outbox.suppression set lifted_at = %s", [at(2, 8)])
-    assert free in explain("ann", on(2)).notes
+    if reason != "forgotten":  # which nothing lifts
+        reports.execute("update outbox.suppression set lifted_at = %s", [at(2, 8)])
+        assert free in explain("ann", on(2)).notes
 
 
 def test_who_is_not_in_the_contacts_is_not_told_to_be_due(reports: psycopg.Connection) -> None:
