@@ -259,8 +259,9 @@ def _may_be_genuine(request: Request) -> bool:
     A provider's call, which its signature will tell, and who says a wish by a link of ours, of which each has a rate.
     """
     parts = str(request.scope["path"]).split("/")
-    if parts[1] in ("unsubscribe", "preferences"):
-        return _message_id(parts[1], parts[-1]) is not None
+    purpose = "".join(parts[1:2])  # OPTIONS may ask about *, which has no parts
+    if purpose in ("unsubscribe", "preferences"):
+        return _message_id(purpose, parts[-1]) is not None
     return parts[1:3] in (["events", "sendgrid"], ["events", "twilio"])
 
 

@@ -64,9 +64,9 @@ def read_csv(path: Path) -> list[str]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            marks = next((mark for mark in ",;\t" if mark in file.readline()), ",")
+            first = file.readline()
             file.seek(0)
-            reader = csv.reader(file, delimiter=marks)
+            reader = csv.reader(file, delimiter=next((mark for mark in ",;\t" if mark in first), ","))
             rows = [(number, row) for number, row in _numbered(reader) if any(cell.strip() for cell in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise unreadable(path, error, "No code was loaded.") from error

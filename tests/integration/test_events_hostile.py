@@ -160,6 +160,9 @@ def test_in_a_flood_from_the_same_address_whoever_is_genuine_is_heard(
         assert client.post(f"/events/webpush/{tokens.sign('webpush', MESSAGE)}", content=b"{}").status_code == 429
         assert client.post("/unsubscribe/forged").status_code == 429
         assert client.get("/health").status_code == 429
+        with connected(client, "127.0.0.1") as raw:
+            raw.sendall(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert raw.recv(100).startswith(b"HTTP/1.1 429")
         assert len(rows(environment, KEPT)) == kept, "what is throttled costs no room"
         assert sendgrid(client, [item("open", "x")]) == 200
         assert twilio(client, "/events/twilio/inbound", STOP).status_code == 200

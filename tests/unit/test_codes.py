@@ -31,7 +31,7 @@ def test_a_file_may_have_a_header_other_columns_blank_lines_and_a_byte_order_mar
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
 def test_a_file_may_have_the_marks_of_any_spreadsheet(tmp_path: Path, mark: str) -> None:
     file = tmp_path / "codes.csv"
-    file.write_text(f"note{mark}Code\nfirst{mark}AAAA-1\n{mark}AAAA-2\n")
+    file.write_text(f"note{mark}Code\n\n\nfirst{mark}AAAA-1\n{mark}AAAA-2\n")
     assert codes.read_csv(file) == ["AAAA-1", "AAAA-2"]
 
 
