@@ -7,7 +7,7 @@ PYTHON ?= $(shell for v in python3.11 python3.12 python3.13 python3; do command 
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?=
-WORKERS ?= 2
+WORKERS ?= 3
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false

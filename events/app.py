@@ -110,7 +110,7 @@ class Service:
         try:
             response = await follow(request)
         except (psycopg.Error, WinbackError, OSError) as error:
-            log.error("A call could not be kept (%s): refused with 503, so that it comes again.", type(error).__name__)  # noqa: TRY400 - the traceback could hold a body
+            log.error("A call could not be kept (%s): refused with 503 for now.", type(error).__name__)  # noqa: TRY400 - the traceback could hold a body
             person = str(request.scope["path"]).startswith(("/unsubscribe/", "/preferences/"))
             return pages.trouble() if person else PlainTextResponse("Try again later\n", 503)
         if 400 <= response.status_code < 500:

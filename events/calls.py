@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from events.limits import (
     KEPT_BY_LINK,
@@ -13,6 +14,7 @@ from events.limits import (
     KEPT_OF_A_URL,
     KEPT_OF_REFUSED,
     LITTLE_OF_REFUSED,
+    ROW_COSTS,
     Allowance,
     Sample,
 )
@@ -33,7 +35,7 @@ STATUS: Mapping[Verdict, int] = {
     Verdict.OVERSIZED: 413,
     Verdict.UNVERIFIABLE: 503,
 }
-"""What the caller is told. 503 makes a provider try again later: nothing is lost while a key is missing."""
+"""What the caller is told. 503 says that it may come again, which SendGrid does."""
 
 REASONS: Mapping[Verdict, str] = {
     Verdict.UNSIGNED: "The signature's headers are missing.",
@@ -134,9 +136,10 @@ def keep(
     """
     body, headers = call.body[:most], kept_headers(call.headers)
     if provider == twilio.PROVIDER:
-        headers["url"] = call.url[:KEPT_OF_A_URL]  # our id is nowhere else: without it a call could not be read again
+        # Our id is nowhere else: without it a call could not be read again.
+        headers["url"] = urlsplit(call.url)._replace(scheme="", netloc="").geturl()[:KEPT_OF_A_URL]
     if most is not None and verdict is not Verdict.VERIFIED:
-        size = len(body) + sum(len(name) + len(text) for name, text in headers.items())
+        size = ROW_COSTS + len(body) + sum(len(name) + len(text) for name, text in headers.items())
         if not REFUSED.take(size, call.received_at.date()):
             passed_over = SAMPLE.take()
             if passed_over is None:

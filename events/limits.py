@@ -22,7 +22,9 @@ KEPT_OF_REFUSED = 64 * 1024
 LITTLE_OF_REFUSED = 256
 """And only this much, beside the body's hash, once the day's `ROOM_FOR_REFUSED` is used up."""
 ROOM_FOR_REFUSED = 64 * 1024 * 1024
-"""Bytes of refused calls, their headers included, that are kept a day."""
+"""Bytes of refused calls that are kept a day: bodies, headers, and `ROW_COSTS` for each."""
+ROW_COSTS = 400
+"""Bytes that a call takes on the disk when it is empty: its row, hash, reason and places in the indexes."""
 SMALL_BODY = 64 * 1024
 """What people, browsers and Twilio send."""
 KEPT_BY_LINK = 512

@@ -6,16 +6,16 @@ else lies under `WINBACK_LOCAL` for itself.
 
 from __future__ import annotations
 
+import gc
 import os
-import uuid
 from collections.abc import Iterator
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from local.postgres import ensure
+from tests.databases import created, named
 from warehouse import settings
 from warehouse.migrate import migrate
 
@@ -25,15 +25,12 @@ SETTING_UP = 7_305_900
 
 def pytest_configure(config: pytest.Config) -> None:
     """Starts the embedded server before the processes that share it."""
+    gc.set_threshold(100_000, 50, 50)  # a tenth of the time went into looking through what lives as long as the process
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is not None:
         os.environ["WINBACK_LOCAL"] = str(settings.read().local / "tests" / worker)
     elif config.getoption("numprocesses", None) and not os.environ.get("WINBACK_DATABASE_URL"):
         os.environ["WINBACK_DATABASE_URL"] = ensure().url()
-
-
-def _with_database(url: str, name: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
 @pytest.fixture(autouse=True)
@@ -55,37 +52,23 @@ def postgres() -> str:
 @pytest.fixture(scope="session")
 def template_database(postgres: str) -> Iterator[str]:
     """The name of a migrated database that each test's own is cloned from."""
-    name = f"winback_template_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(_with_database(postgres, "postgres"), autocommit=True) as admin:
-        admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    with (
+        psycopg.connect(named(postgres, "postgres"), autocommit=True) as admin,
+        created(postgres, "template") as url,
+    ):
         admin.execute("select pg_advisory_lock(%s)", [SETTING_UP])
-        before = os.environ.get("WINBACK_DATABASE_URL")
-        os.environ["WINBACK_DATABASE_URL"] = _with_database(postgres, name)
         try:
-            migrate()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("WINBACK_DATABASE_URL", url)
+                migrate()
         finally:
-            if before is None:
-                del os.environ["WINBACK_DATABASE_URL"]
-            else:
-                os.environ["WINBACK_DATABASE_URL"] = before
             admin.execute("select pg_advisory_unlock(%s)", [SETTING_UP])
-        yield name
-        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+        yield urlsplit(url).path.lstrip("/")
 
 
 @pytest.fixture
 def warehouse(postgres: str, template_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of a fresh migrated database, set as WINBACK_DATABASE_URL for the test."""
-    name = f"winback_test_{uuid.uuid4().hex[:12]}"
-    url = _with_database(postgres, name)
-    with psycopg.connect(_with_database(postgres, "postgres"), autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template_database))
-        )
-        # A clone has everything of its template but the privileges on the database itself (0001_roles.sql).
-        admin.execute(
-            sql.SQL("grant create, connect, temporary on database {} to winback_dbt").format(sql.Identifier(name))
-        )
+    with created(postgres, "test", template=template_database) as url:
         monkeypatch.setenv("WINBACK_DATABASE_URL", url)
         yield url
-        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))

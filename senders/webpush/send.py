@@ -112,8 +112,7 @@ class WebPushSender:
             except Rejected as error:
                 if isinstance(error, Gone):
                     gone.append(subscription.endpoint)
-                if last.code != UNREACHABLE:  # that one may take it another time
-                    last = _of_another_key(error) if isinstance(error, NotOurKey) else error
+                last = _weightier(last, _of_another_key(error) if isinstance(error, NotOurKey) else error)
             except SendError as error:
                 if error.code == UNREACHABLE:
                     last = error
@@ -131,6 +130,20 @@ class WebPushSender:
         wait = self._services.wait(host, now)
         if wait:
             raise NotSent("The push service asked us to wait.", wait, code=LEFT_ALONE)
+
+
+def _weightier(known: SendError, new: SendError) -> SendError:
+    """Which of two refusals a person's outcome is, in whatever order their subscriptions were tried: one that may be
+    taken another time, before one that is not the subscription's fault or may be our key's, before an ended one."""
+    return new if _weight(new) >= _weight(known) else known
+
+
+def _weight(error: SendError) -> int:
+    if error.code == UNREACHABLE:
+        return 3
+    if error.code == NOT_OUR_KEY:
+        return 2
+    return 0 if isinstance(error, Gone) or error.outcome().blames_address else 1
 
 
 def _of_another_key(error: NotOurKey) -> Rejected:

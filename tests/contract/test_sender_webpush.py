@@ -159,11 +159,32 @@ def test_judging_the_key_forgets_no_ended_subscription(webpush: WebPush) -> None
     assert (mine.kind, mine.error_code, list(mine.gone_endpoints)) == (OutcomeKind.NOT_SENT, "misconfigured", [NEW])
 
 
-def test_what_a_service_refuses_is_not_the_addresses_fault_because_another_browser_is_gone(webpush: WebPush) -> None:
+@pytest.mark.parametrize("endpoints", [(NEW, OLD), (OLD, NEW)])
+def test_what_a_service_refuses_is_not_the_addresses_fault_because_another_browser_is_gone(
+    webpush: WebPush, endpoints: tuple[str, ...]
+) -> None:
     answering(webpush, {"/s/1": Reply(410), "/s/2": Reply(413)})
-    (outcome,) = webpush.sender().send([to(NEW, OLD)]).values()
+    (outcome,) = webpush.sender().send([to(*endpoints)]).values()
     assert (outcome.kind, outcome.error_code, list(outcome.gone_endpoints)) == (OutcomeKind.REJECTED, "http_413", [NEW])
     assert not outcome.blames_address
+
+
+@pytest.mark.parametrize("other", [Reply(404), Reply(410), Reply(413)])
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_a_wrong_key_is_found_whatever_becomes_of_peoples_other_browsers(
+    webpush: WebPush, newest_first: bool, other: Reply
+) -> None:
+    webpush.stub.answer = lambda call: other if call.path.endswith("/other") else Reply(403)
+    people = [
+        replace(
+            to(*[f"https://push.example.net/s/{number}", f"https://push.example.net/s/{number}/other"][::order]),
+            message_id=message(number, WEBPUSH).message_id,
+        )
+        for number in (1, 2)
+        for order in [1 if newest_first else -1]
+    ]
+    with pytest.raises(Misconfigured, match="VAPID"):
+        webpush.sender().send(people)
 
 
 def test_a_wrong_key_and_another_refusal_lose_no_outcome(webpush: WebPush) -> None:

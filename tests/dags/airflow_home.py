@@ -6,16 +6,15 @@ import json
 import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
-from psycopg import sql
+
+from tests.databases import created
 
 HOME = Path(__file__).resolve().parents[2]
 
@@ -86,29 +85,23 @@ class Home:
 @contextmanager
 def home(postgres: str, folder: Path) -> Iterator[Home]:
     """A migrated Airflow in `folder`, with its metadata on the suite's server; dropped at the end."""
-    name = f"airflow_test_{uuid.uuid4().hex[:12]}"
-    url = urlunsplit(urlsplit(postgres)._replace(path=f"/{name}"))
     (folder / "fake_winback.py").write_text(FAKE)
-    environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "WINBACK"))},
-        "WINBACK_DATABASE_URL": url,
-        "WINBACK_LOCAL": str(folder),
-        "WINBACK_COMMAND": f"{sys.executable} {folder / 'fake_winback.py'}",
-        "FAKE_STORY": str(folder / "story.json"),
-        "FAKE_CALLS": str(folder / "calls.jsonl"),
-        "TEST_METADATA": url,
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url.replace("postgresql", "postgresql+psycopg2", 1),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": url.replace("postgresql", "postgresql+psycopg", 1),
-    }
-    with psycopg.connect(urlunsplit(urlsplit(postgres)._replace(path="/postgres")), autocommit=True) as admin:
-        admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        try:
-            settle = "import json, local.airflow; print(json.dumps(local.airflow.ensure()))"
-            done = subprocess.run(
-                [sys.executable, "-c", settle], env=environment, cwd=HOME, capture_output=True, text=True, check=True
-            )
-            it = Home(folder, json.loads(done.stdout.splitlines()[-1]))
-            it.tell({})
-            yield it
-        finally:
-            admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    with created(postgres, "airflow") as url:
+        environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "WINBACK"))},
+            "WINBACK_DATABASE_URL": url,
+            "WINBACK_LOCAL": str(folder),
+            "WINBACK_COMMAND": f"{sys.executable} {folder / 'fake_winback.py'}",
+            "FAKE_STORY": str(folder / "story.json"),
+            "FAKE_CALLS": str(folder / "calls.jsonl"),
+            "TEST_METADATA": url,
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url.replace("postgresql", "postgresql+psycopg2", 1),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": url.replace("postgresql", "postgresql+psycopg", 1),
+        }
+        settle = "import json, local.airflow; print(json.dumps(local.airflow.ensure()))"
+        done = subprocess.run(
+            [sys.executable, "-c", settle], env=environment, cwd=HOME, capture_output=True, text=True, check=True
+        )
+        it = Home(folder, json.loads(done.stdout.splitlines()[-1]))
+        it.tell({})
+        yield it

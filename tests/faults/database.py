@@ -8,11 +8,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
 
+from tests.databases import named
 from tests.integration.handoff_stub import install_handoff
 from warehouse.migrate import migrate
 
@@ -93,7 +93,7 @@ class Arena:
         name = f"winback_faults_{uuid.uuid4().hex[:12]}"
         with self._admin() as admin:
             admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        url = with_database(self.server, name)
+        url = named(self.server, name)
         with warehouse(url):
             migrate()
         if handmade:
@@ -114,7 +114,7 @@ class Arena:
                 sql.SQL("grant create, connect, temporary on database {} to winback_dbt").format(sql.Identifier(name))
             )
         try:
-            yield with_database(self.server, name)
+            yield named(self.server, name)
         finally:
             with self._admin() as admin:
                 admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
@@ -127,12 +127,7 @@ class Arena:
         self._bases.clear()
 
     def _admin(self) -> psycopg.Connection:
-        return psycopg.connect(with_database(self.server, "postgres"), autocommit=True)
-
-
-def with_database(url: str, name: str) -> str:
-    """The same server, another database."""
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+        return psycopg.connect(named(self.server, "postgres"), autocommit=True)
 
 
 @contextmanager

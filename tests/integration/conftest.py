@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 
 import httpx
 import psycopg
 import pytest
-from psycopg import sql
 
 from events.app import create_app
-from tests.conftest import _with_database
+from tests.databases import created
 from tests.integration.events_service import CONNECTIONS, serving
 from tests.integration.gate_day import Built, day_of_its_own
 from tests.integration.handoff_stub import Shop, install_handoff, open_shop
@@ -52,15 +50,9 @@ def built(gate_day: Built) -> Iterator[Built]:
 @pytest.fixture(scope="session")
 def shop_database(postgres: str, template_database: str) -> Iterator[str]:
     """The URL of a migrated database with the stand-in hand-off. One for all: a clone a test takes most of its time."""
-    name = f"winback_shop_{uuid.uuid4().hex[:12]}"
-    url = _with_database(postgres, name)
-    with psycopg.connect(_with_database(postgres, "postgres"), autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template_database))
-        )
+    with created(postgres, "shop", template=template_database) as url:
         install_handoff(url)
         yield url
-        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
 @pytest.fixture

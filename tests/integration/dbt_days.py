@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
 import psycopg
+import pytest
 from psycopg import sql
 
+from tests.databases import created
 from tests.integration import dbt_definition
 from warehouse import dbt
 from warehouse.clock import local_time
@@ -206,24 +206,9 @@ def opens(connection: psycopg.Connection, contact_id: str, step: str, when: date
 @contextmanager
 def database(server: str, template: str) -> Iterator[str]:
     """The URL of a database of its own, migrated, for the tests of one module; WINBACK_DATABASE_URL meanwhile."""
-    name = f"winback_dbt_{uuid.uuid4().hex[:12]}"
-    url = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-    before = os.environ.get("WINBACK_DATABASE_URL")
-    with psycopg.connect(urlunsplit(urlsplit(server)._replace(path="/postgres")), autocommit=True) as admin:
-        admin.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))
-        # A clone has everything of its template but the privileges on the database itself (0001_roles.sql).
-        admin.execute(
-            sql.SQL("grant create, connect, temporary on database {} to winback_dbt").format(sql.Identifier(name))
-        )
-        os.environ["WINBACK_DATABASE_URL"] = url
-        try:
-            yield url
-        finally:
-            if before is None:
-                del os.environ["WINBACK_DATABASE_URL"]
-            else:
-                os.environ["WINBACK_DATABASE_URL"] = before
-            admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    with created(server, "test", template=template) as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WINBACK_DATABASE_URL", url)
+        yield url
 
 
 def rows(query: str, *parameters: Any) -> list[tuple[Any, ...]]:

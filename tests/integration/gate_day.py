@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -17,6 +16,7 @@ from psycopg.types.json import Jsonb
 from campaigns import definition
 from expectations import gate, suites, volume
 from expectations.suites import DECISIONS, REQUESTS, Judged
+from tests.databases import created
 from tests.integration.handoff_stub import HANDOFF
 from warehouse import settings
 from warehouse.connect import Role, connect
@@ -192,13 +192,8 @@ def _fill(it: Built) -> None:
 @contextmanager
 def day_of_its_own(postgres: str, template_database: str) -> Iterator[Built]:
     """One database with the day in it, for tests that commit nothing."""
-    name = f"winback_test_{uuid.uuid4().hex[:12]}"
-    url = urlsplit(postgres)
-    with psycopg.connect(urlunsplit(url._replace(path="/postgres")), autocommit=True) as admin:
-        admin.execute(f"create database {name} template {template_database}")
-        with connect(Role.OWNER, url=urlunsplit(url._replace(path=f"/{name}"))) as owner:
-            yield build(owner)
-        admin.execute(f"drop database {name} with (force)")
+    with created(postgres, "gate", template=template_database) as url, connect(Role.OWNER, url=url) as owner:
+        yield build(owner)
 
 
 def broken(it: Built, *, live: bool = True) -> set[str]:

@@ -13,7 +13,7 @@ import pytest
 
 from events import calls, patience
 from events.app import create_app
-from events.limits import SMALL_BODY, Allowance, BusyError, Room, Sample, Throttle
+from events.limits import ROW_COSTS, SMALL_BODY, Allowance, BusyError, Room, Sample, Throttle
 from senders.twilio.events import MOST_FIELDS
 from tests.integration.events_service import (
     CALLS,
@@ -137,6 +137,17 @@ def test_of_a_flood_beyond_the_days_room_some_are_kept_and_the_others_counted(
     assert reasons[-1] == f"{reasons[0]} 3 more were refused before it, and not kept."
 
 
+def test_a_call_of_nothing_at_all_takes_room_for_its_row(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "REFUSED", Allowance(2 * ROW_COSTS))
+    monkeypatch.setattr(calls, "SAMPLE", Sample(1, 1e9))
+    with serving(create_app()) as client:
+        for _ in range(5):
+            with connected(client, "127.0.0.1") as raw:
+                raw.sendall(b"POST /events/sendgrid HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                assert raw.recv(100).startswith(b"HTTP/1.1 401")
+    assert verdicts(environment) == ["unsigned"] * 3, "two for the room, one of the sample"
+
+
 def test_the_room_of_a_day_is_there_again_on_the_next() -> None:
     allowance = Allowance(10)
     first, second = date(2026, 11, 22), date(2026, 11, 23)
@@ -232,7 +243,7 @@ def test_headers_after_a_body_count_too(client: httpx.Client) -> None:
 def test_of_headers_only_those_are_kept_that_were_named_and_they_count(
     environment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "REFUSED", Allowance(500))
+    monkeypatch.setattr(calls, "REFUSED", Allowance(2 * ROW_COSTS + 500))
     invented = {f"X-Twilio-{number}": "v" * 900 for number in range(20)}
     with serving(create_app()) as client:
         for _ in range(3):

@@ -9,12 +9,10 @@ import stat
 import subprocess
 import sys
 import time
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -24,6 +22,7 @@ from local import complete_journey, loading
 from local.codes import sample_codes
 from local.complete_journey import Sample
 from local.promises import COHORTS
+from tests.databases import created
 from tests.integration import dbt_definition
 from tests.integration.dbt_days import begin, build
 from warehouse.errors import WinbackError
@@ -49,22 +48,15 @@ def loaded(
     postgres: str, template_database: str, sample: Sample, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """The URL of one database with the sample in it, for the tests that only read; its keys file beside it."""
-    name = f"winback_test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(_database(postgres, "postgres"), autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template_database))
-        )
-        # A clone has everything of its template but the privileges on the database itself (0001_roles.sql).
-        admin.execute(
-            sql.SQL("grant create, connect, temporary on database {} to winback_dbt").format(sql.Identifier(name))
-        )
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("WINBACK_DATABASE_URL", _database(postgres, name))
-            keys = tmp_path_factory.mktemp("sandbox") / "push_keys.json"
-            loading.load(sample, keys)
-            patch.setenv("PUSH_KEYS", str(keys))
-            yield _database(postgres, name)
-        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    with (
+        created(postgres, "sample", template=template_database) as url,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("WINBACK_DATABASE_URL", url)
+        keys = tmp_path_factory.mktemp("sandbox") / "push_keys.json"
+        loading.load(sample, keys)
+        patch.setenv("PUSH_KEYS", str(keys))
+        yield url
 
 
 @pytest.fixture
@@ -260,7 +252,3 @@ def _one(connection: psycopg.Connection, query: str) -> object:
     row = connection.execute(query).fetchone()  # type: ignore[call-overload]
     assert row is not None
     return row[0]
-
-
-def _database(url: str, name: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

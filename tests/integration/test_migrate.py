@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import uuid
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 
+from tests.databases import created
 from warehouse.connect import Role, connect
 from warehouse.errors import WinbackError
 from warehouse.migrate import FOLDERS, migrate
@@ -72,25 +71,18 @@ def test_a_users_own_raw_table_is_left_as_it_is(postgres: str, warehouse: str) -
 
 
 def test_views_of_the_contracts_names_are_as_good_as_tables(postgres: str) -> None:
-    name = f"winback_test_{uuid.uuid4().hex[:12]}"
-    url = urlunsplit(urlsplit(postgres)._replace(path=f"/{name}"))
-    with psycopg.connect(urlunsplit(urlsplit(postgres)._replace(path="/postgres")), autocommit=True) as admin:
-        admin.execute(f"create database {name}")
-        try:
-            with psycopg.connect(url, autocommit=True) as owner:
-                owner.execute(
-                    "create schema raw; create view raw.orders as select 'o' as order_id, 'c' as contact_id,"
-                    " now() as ordered_at, now() as updated_at, null::text as coupon_code;"
-                    " create view raw.contacts as select 'c' as contact_id, now() as created_at, now() as updated_at"
-                )
-                with pytest.MonkeyPatch.context() as patch:
-                    patch.setenv("WINBACK_DATABASE_URL", url)
-                    migrate()
-                said = owner.execute("select obj_description('raw.orders'::regclass)").fetchone()
-                assert said is not None
-                assert said[0].startswith("One row per order")
-        finally:
-            admin.execute(f"drop database {name} with (force)")
+    with created(postgres, "views") as url, psycopg.connect(url, autocommit=True) as owner:
+        owner.execute(
+            "create schema raw; create view raw.orders as select 'o' as order_id, 'c' as contact_id,"
+            " now() as ordered_at, now() as updated_at, null::text as coupon_code;"
+            " create view raw.contacts as select 'c' as contact_id, now() as created_at, now() as updated_at"
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("WINBACK_DATABASE_URL", url)
+            migrate()
+        said = owner.execute("select obj_description('raw.orders'::regclass)").fetchone()
+        assert said is not None
+        assert said[0].startswith("One row per order")
 
 
 def test_contacts_are_found_by_their_trimmed_phone_over_an_index(warehouse: str) -> None:

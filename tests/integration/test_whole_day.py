@@ -96,12 +96,12 @@ class World:
 
 
 @contextmanager
-def world(postgres: str, template: str, local: Path) -> Iterator[World]:
-    """A new one."""
+def world(postgres: str, template: str, folder: Path) -> Iterator[World]:
+    """A new one, with its campaigns in `folder`."""
     with database(postgres, template), connect(Role.OWNER) as connection, pytest.MonkeyPatch.context() as patch:
         connection.autocommit = True
         it = World(connection)
-        _environment(patch, local)
+        _environment(patch, folder)
         patch.setattr(registry, "notifier", lambda: it.listen)
         patch.setattr(registry, "Senders", lambda: it.out.factory)
         fill(connection)
@@ -111,7 +111,7 @@ def world(postgres: str, template: str, local: Path) -> Iterator[World]:
 @pytest.fixture(scope="module")
 def told(postgres: str, template_database: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The ledger after each part: the day, the same day again, the next day by two processes at once."""
-    with world(postgres, template_database, tmp_path_factory.mktemp("local")) as it:
+    with world(postgres, template_database, tmp_path_factory.mktemp("remembered")) as it:
         found: dict[str, Any] = {"day": it.run(), "again": it.run()}
         codes(it.connection, "winback_discount10", 40, first=CODES + 1)
         with ThreadPoolExecutor() as pool:
@@ -134,7 +134,7 @@ def forgotten(postgres: str, template_database: str, tmp_path_factory: pytest.Te
     return found
 
 
-def _environment(patch: pytest.MonkeyPatch, local: Path) -> None:
+def _environment(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Sandboxes that nobody calls, for this process and those it starts."""
     for conn_id in (*connections.SENDERS, connections.ALERTS):
         extra = {"sandbox": True, "emails": "team@example.com", "from": "alerts@example.com"}
@@ -142,8 +142,7 @@ def _environment(patch: pytest.MonkeyPatch, local: Path) -> None:
         patch.setenv(connections.variable(conn_id), json.dumps(document))
     patch.setenv("WINBACK_PUBLIC_URL", "https://links.example.com")
     patch.setenv("WINBACK_TOKEN_KEY", "test")
-    patch.setenv("WINBACK_LOCAL", str(local))
-    patch.setenv("WINBACK_CAMPAIGNS", str(uncapped(local / "campaigns")))
+    patch.setenv("WINBACK_CAMPAIGNS", str(uncapped(folder / "campaigns")))
 
 
 def _here(*arguments: str) -> dict[str, Any]:
