@@ -41,7 +41,7 @@ def use_senders() -> bool:
     otherwise it is live. Raises `Misconfigured` where some connections are marked as sandboxes and some are not: a
     message would be recorded as accepted that reached nobody.
     """
-    given = {conn_id: found for conn_id in connections.SENDERS if (found := connections.find(conn_id)) is not None}
+    given = _given()
     sandboxed = {conn_id for conn_id, connection in given.items() if connection.sandbox}
     if sandboxed and sandboxed != set(given):
         raise Misconfigured(
@@ -59,6 +59,16 @@ def use_senders() -> bool:
             if conn_id in missing:
                 os.environ[connections.variable(conn_id)] = json.dumps(document)
     return True
+
+
+def is_live() -> bool:
+    """Whether a run of this process would be live, asked without starting a sandbox."""
+    given = _given()
+    return bool(given) and not any(connection.sandbox for connection in given.values())
+
+
+def _given() -> dict[str, connections.Connection]:
+    return {conn_id: found for conn_id in connections.SENDERS if (found := connections.find(conn_id)) is not None}
 
 
 def tell_sandbox(instant: datetime) -> None:

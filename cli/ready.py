@@ -49,7 +49,7 @@ def register(app: typer.Typer) -> None:
         context.use_warehouse()
         without = check_tables(start)
         enqueued = check_day(day, start)
-        short = check_rows(start)
+        short = check_rows(day, start)
         check_range(day, start)
         strangers = unknown_contacts(start)
         for table, words in without.items():
@@ -134,13 +134,13 @@ def check_tables(start: datetime) -> Mapping[str, str]:
         return raw_contract.empty(connection, where)
 
 
-def check_rows(start: datetime) -> list[str]:
+def check_rows(day: date, start: datetime) -> list[str]:
     """A sentence for each step that lacks products and each promotion whose codes come too late.
 
     Raises `WinbackError` for rows that would decide the wrong way.
     """
     from campaigns import definition
-    from cli import shop_data
+    from cli import context, shop_data
     from warehouse import settings
     from warehouse.connect import Role, transaction
 
@@ -153,9 +153,11 @@ def check_rows(start: datetime) -> list[str]:
                 + "docs/BRING_YOUR_DATA.md says what is expected of each table."
             )
         bundle = definition.load_all(settings.read().campaigns)
+        now = _one(connection, "select clock_timestamp()")
+        run_at = clock.local_time(day, wall_time.fromisoformat(bundle.build_at), bundle.timezone)
         return [
             *shop_data.short_shelves(connection, where, bundle, start),
-            *shop_data.codes_to_come(connection, where, bundle, start + timedelta(days=1)),
+            *shop_data.codes_to_come(connection, where, bundle, now if context.is_live() else run_at),
         ]
 
 

@@ -107,9 +107,9 @@ _SHOWN = """
 
 
 def codes_to_come(
-    connection: psycopg.Connection, where: Mapping[str, tuple[str, str]], bundle: Bundle, before: datetime
+    connection: psycopg.Connection, where: Mapping[str, tuple[str, str]], bundle: Bundle, clock: datetime
 ) -> list[str]:
-    """One sentence for each promotion that has codes, but none that counts before that time."""
+    """One sentence for each promotion that has codes, but none that counts by a run's clock."""
     promotions = {
         step["promotion"]
         for campaign in bundle.campaigns.values()
@@ -119,14 +119,14 @@ def codes_to_come(
     table, told = sql.Identifier(*where["coupon_codes"]), []
     for promotion in sorted(promotions):
         row = connection.execute(
-            sql.SQL(_CODES_TO_COME).format(table), {"promotion": promotion, "before": before}
+            sql.SQL(_CODES_TO_COME).format(table), {"promotion": promotion, "clock": clock}
         ).fetchone()
         if row and row[0]:
             count, since = row
+            counts = "it counts" if count == 1 else "the first of them counts"
             told.append(
-                f"{promotion} has {words.counted(count, 'code', 'codes')}, and "
-                f"{'it counts' if count == 1 else 'the first of them counts'} from {since:%Y-%m-%d %H:%M} UTC on: who "
-                "is due before finds none. (`winback load codes` has --loaded-at; loaded_at of "
+                f"{promotion} has {words.counted(count, 'code', 'codes')}, and {counts} from {since} on: a run of this "
+                f"day finds none. (`winback load codes` has --loaded-at; loaded_at of "
                 f"{'.'.join(where['coupon_codes'])} says it.)"
             )
     return told
@@ -134,8 +134,13 @@ def codes_to_come(
 
 # The first one that counts ends the look, so a pool in use costs nothing.
 _CODES_TO_COME = """
-    select count(*), min(loaded_at) at time zone 'UTC'
+    select
+        count(*),
+        case
+            when isfinite(min(loaded_at)) then to_char(min(loaded_at) at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
+            else min(loaded_at)::text
+        end
     from {0}
     where promotion = %(promotion)s
-        and not exists (select from {0} where promotion = %(promotion)s and loaded_at < %(before)s)
+        and not exists (select from {0} where promotion = %(promotion)s and loaded_at <= %(clock)s)
 """

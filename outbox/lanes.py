@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -37,6 +37,7 @@ from senders.contract import (
     Sender,
     Template,
     TemplateRefused,
+    taken_of,
 )
 from warehouse.clock import Clock
 from warehouse.errors import Misconfigured, WinbackError
@@ -304,7 +305,8 @@ class Lane:
         except Misconfigured as error:
             self._shared.refuse(group.channel, error)
             spared = Outcome(OutcomeKind.NOT_SENT, error_code="misconfigured", retry_after=timedelta())
-            return {message.message_id: spared for message in messages}, spared
+            ids, taken = [message.message_id for message in messages], taken_of(error)
+            return {each: replace(spared, provider_message_id=taken.get(each)) for each in ids}, spared
         except Exception as error:  # noqa: BLE001 - a sender's own fault: its messages may have left, and must be recorded as such
             broken = Outcome(OutcomeKind.UNKNOWN, error_code=type(error).__name__)
             return {message.message_id: broken for message in messages}, None

@@ -204,14 +204,10 @@ class SendError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.code = code
-        self.provider_message_id: str | None = None
-        """Where the provider took the message and failed it in the same answer: it will report that failure, too."""
 
     def outcome(self) -> Outcome:
         """What it means for each message it concerns."""
-        return Outcome(
-            self.kind, provider_message_id=self.provider_message_id, error_code=self.code, detail=self.detail
-        )
+        return Outcome(self.kind, error_code=self.code, detail=self.detail)
 
 
 class Rejected(SendError):  # noqa: N818 - a word of the contract
@@ -241,6 +237,20 @@ class TemplateRefused(Misconfigured):
 
     Narrower than `Misconfigured`: other templates, steps and campaigns of the channel go on.
     """
+
+
+class AccountRefused(Misconfigured):
+    """The provider refuses the account, and had taken some messages all the same, which it failed at once."""
+
+    def __init__(self, detail: str, taken: Mapping[uuid.UUID, str]) -> None:
+        super().__init__(detail)
+        self.taken = taken
+        """Message -> the provider's id of it, by which its reports are told from another attempt's."""
+
+
+def taken_of(refusal: Misconfigured) -> Mapping[uuid.UUID, str]:
+    """What the provider had taken before it refused the account; mostly nothing."""
+    return refusal.taken if isinstance(refusal, AccountRefused) else {}
 
 
 class NotSent(SendError):  # noqa: N818 - a word of the contract

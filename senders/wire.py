@@ -13,7 +13,16 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from senders.contract import Message, NotSent, Outcome, OutcomeKind, OutcomeUnknown, SendError
+from senders.contract import (
+    AccountRefused,
+    Message,
+    NotSent,
+    Outcome,
+    OutcomeKind,
+    OutcomeUnknown,
+    SendError,
+    taken_of,
+)
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
 
@@ -167,7 +176,8 @@ def too_late(messages: Iterable[Message]) -> dict[UUID, Outcome]:
 def settle(outcomes: dict[UUID, Outcome], failure: Misconfigured | None) -> dict[UUID, Outcome]:
     """The outcomes of a batch. Raises `failure` when nothing of the batch has left or was decided."""
     if failure is not None and all(outcome.kind is OutcomeKind.NOT_SENT for outcome in outcomes.values()):
-        raise failure
+        taken = {each: found.provider_message_id for each, found in outcomes.items() if found.provider_message_id}
+        raise AccountRefused(str(failure), taken) if taken else failure
     return outcomes
 
 
@@ -199,8 +209,8 @@ def in_parallel(
             outcome = send_one(message)
         except Misconfigured as error:
             failures.append(error)
-            outcome = MISCONFIGURED
-            spared.append(outcome)
+            spared.append(MISCONFIGURED)
+            outcome = replace(MISCONFIGURED, provider_message_id=taken_of(error).get(message.message_id))
         except TooLate as error:
             return error.outcome()
         except SendError as error:

@@ -145,8 +145,10 @@ with heard as materialized (
         limit 1
     ) as first
     where a.message_id = any(:ids::uuid[]) and a.outcome = 'not_sent'
-    -- Of several the one that was in doubt, otherwise the last: one that no provider can have had does not become its success.
-    order by a.message_id, (a.evidence ->> 'source' is not distinct from 'operator') desc, a.attempt_no desc
+    -- Of several the one that was in doubt, otherwise the one that the report names, otherwise the last that a provider had: one that none
+    -- can have had does not become its success.
+    order by a.message_id, (a.evidence ->> 'source' is not distinct from 'operator') desc,
+        (a.provider_message_id is not distinct from first.provider_message_id) desc, (a.provider_message_id is not null) desc, a.attempt_no desc
 ), closed as (
     update outbox.attempt a set
         outcome = 'accepted',
@@ -182,14 +184,19 @@ limit 1;
 -- One message with its last attempt, for a person who knows what became of it. Where the attempt is open or in doubt, both are locked, the
 -- attempt first, as by everything that moves a message after its attempt: neither waits for the other. (The message is locked once its row
 -- is joined, so after the attempt's.) A closed one is not locked: a claim or an end of the message's time holds the message before it.
+-- The locked one is told as it is once the lock is there, not as it was when the waiting for it began.
 with held as materialized (
-    select a.message_id, a.attempt_no from outbox.attempt a
+    select a.* from outbox.attempt a
     where a.message_id = :message_id and a.outcome in ('open', 'unknown')
     for update
 ), last as materialized (
-    select a.* from outbox.attempt a
-    where a.message_id = :message_id and (select count(*) from held) >= 0
-    order by a.attempt_no desc limit 1
+    (select * from held)
+    union all
+    (
+        select a.* from outbox.attempt a
+        where a.message_id = :message_id and not exists (select from held)
+        order by a.attempt_no desc limit 1
+    )
 )
 select m.id, m.campaign, m.step, m.state, m.channel_no, cardinality(m.channels) as channel_count,
     r.mode, last.attempt_no, last.channel, last.outcome, last.opened_at, last.lease_until, last.closed_at

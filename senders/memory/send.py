@@ -7,10 +7,21 @@ what would have reached people (accepted, or unknown and yet delivered).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from senders import render, wire
-from senders.contract import EMAIL, Message, NotSent, Outcome, OutcomeKind, OutcomeUnknown, Rejected, SendError
+from senders.contract import (
+    EMAIL,
+    Message,
+    NotSent,
+    Outcome,
+    OutcomeKind,
+    OutcomeUnknown,
+    Rejected,
+    SendError,
+    taken_of,
+)
 from warehouse.errors import Misconfigured
 
 Answer = Callable[[Message], Outcome]
@@ -44,8 +55,8 @@ class MemorySender:
                 try:
                     outcome = self._ask(message)
                 except Misconfigured as error:
-                    failure, outcome = error, wire.MISCONFIGURED
-                    spared = outcome
+                    failure, spared = error, wire.MISCONFIGURED
+                    outcome = replace(spared, provider_message_id=taken_of(error).get(message.message_id))
                 except wire.TooLate as error:
                     outcome = error.outcome()
                 except SendError as error:

@@ -16,10 +16,10 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from senders import render, wire
-from senders.contract import SMS, Message, Outcome, OutcomeKind, Rejected, SendError
+from senders.contract import SMS, AccountRefused, Message, Outcome, OutcomeKind, Rejected, SendError
 from senders.segments import measure
 from senders.twilio.address import webhook_url
-from senders.twilio.transport import Transport
+from senders.twilio.transport import FailedAtOnce, Transport
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
 
@@ -86,6 +86,11 @@ class TwilioSender:
             sid = self._transport.post(body=body, to=message.recipient.phone, **arguments)
         except SendError as error:
             return replace(error.outcome(), segments=cost.segments, encoding=cost.encoding)
+        except FailedAtOnce as failed:
+            if not isinstance(failed.meaning, SendError):
+                raise AccountRefused(str(failed.meaning), {message.message_id: failed.sid}) from None
+            meant = failed.meaning.outcome()
+            return replace(meant, provider_message_id=failed.sid, segments=cost.segments, encoding=cost.encoding)
         return replace(known, provider_message_id=sid)
 
     def _arguments(self, message: Message, left: timedelta) -> dict[str, Any]:

@@ -72,6 +72,14 @@ class _Http(HttpClient):  # type: ignore[misc]
         return Response(answer.status_code, answer.text, answer.headers)
 
 
+class FailedAtOnce(Exception):  # noqa: N818 - a word of Twilio's
+    """Twilio made the message and failed it in the same answer. It reports that failure by `sid`, too."""
+
+    def __init__(self, meaning: Exception, sid: str) -> None:
+        super().__init__(str(meaning))
+        self.meaning, self.sid = meaning, sid
+
+
 class Transport:
     """The way to one Twilio account (or its sandbox). Safe for many threads."""
 
@@ -89,7 +97,10 @@ class Transport:
         self._client.edge = self._client.region = None
 
     def post(self, **arguments: Any) -> str:
-        """Hands over one message, returns its SID. Raises `Rejected`, `NotSent`, `OutcomeUnknown`, `Misconfigured`."""
+        """Hands over one message, returns its SID.
+
+        Raises `Rejected`, `NotSent`, `OutcomeUnknown`, `Misconfigured`, and `FailedAtOnce` with one of them.
+        """
         try:
             made = self._client.messages.create(**arguments)
             sid, status, failure = made.sid, made.status, made.error_code
@@ -98,10 +109,7 @@ class Transport:
         if not (isinstance(sid, str) and MESSAGE_SID.fullmatch(sid)):
             raise OutcomeUnknown("Twilio's answer has no message SID.", code="nonsense")
         if status in UNSENT_STATUSES:
-            refusal = _coded(int(failure or 0), "it failed at once", fallback="failed")
-            if isinstance(refusal, SendError):
-                refusal.provider_message_id = sid
-            raise refusal
+            raise FailedAtOnce(_coded(int(failure or 0), "it failed at once", fallback="failed"), sid)
         if status not in TAKEN_STATUSES:
             raise OutcomeUnknown("Twilio's answer has no status that it documents.", code="nonsense")
         return sid

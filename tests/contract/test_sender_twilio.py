@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from senders import contract, registry
-from senders.contract import SMS, OutcomeKind
+from senders.contract import SMS, AccountRefused, OutcomeKind
 from senders.twilio import codes
 from tests.contract.providers import CLOCK, DEFINITION, SID, TEMPLATE, TOKEN, Twilio, message
 from tests.contract.stub import Recorded, Reply, Stub
@@ -136,8 +136,9 @@ def test_a_5xx_proves_nothing_whatever_code_it_carries(twilio: Twilio, status: i
 def test_a_text_that_failed_at_once_for_the_accounts_sake_is_rejected_for_nobody(twilio: Twilio) -> None:
     body = json.dumps({"sid": "SM" + "a" * 32, "status": "failed", "error_code": 30002}).encode()
     twilio.stub.answer = lambda _: Reply(201, {}, body)
-    with pytest.raises(Misconfigured, match="30002"):
+    with pytest.raises(AccountRefused, match="30002") as refused:
         twilio.sender().send([message(1, SMS)])
+    assert refused.value.taken == {message(1, SMS).message_id: "SM" + "a" * 32}
 
 
 def test_no_code_of_twilios_has_two_meanings() -> None:

@@ -11,7 +11,7 @@ from psycopg import errors
 
 from outbox import claims, erasures
 from outbox.sql import ledger
-from senders.contract import Outcome, OutcomeKind
+from senders.contract import AccountRefused, Message, Outcome, OutcomeKind
 from tests.integration.handoff_stub import SEND_AT, Shop
 from tests.integration.outbound import UNKNOWN, Outbound, claim_due
 from tests.integration.test_outbox_outcomes import LATER, doubtful, event, reconcile, settle
@@ -156,6 +156,21 @@ def test_a_report_that_confirms_the_providers_own_answer_loses_nobody(shop: Shop
     assert shop.value("select evidence from outbox.attempt where attempt_no = 1") is None
 
 
+def test_a_text_that_was_failed_for_the_accounts_sake_is_confirmed_by_its_report_and_its_neighbour_by_none(
+    shop: Shop,
+) -> None:
+    first, second = (shop.planned(channels=["sms", "email"]) for _ in range(2))
+
+    def failing(message: Message) -> Outcome:
+        raise AccountRefused("Twilio refused us with 30002.", {first: "SM1"})
+
+    Outbound(sms=failing).simulate(until=SEND_AT + timedelta(seconds=1))
+    found = dict(shop.rows("select message_id, provider_message_id from outbox.attempt where outcome = 'not_sent'"))
+    assert found == {first: "SM1", second: None}
+    proof = "select outbox.is_proof('failed', id, 'sms') from outbox.message where id = %s"
+    assert [shop.rows(proof, each) for each in (first, second)] == [[(False,)], [(True,)]]
+
+
 @pytest.mark.parametrize("kind", ["accepted", "delivered", "bounced"])
 def test_a_report_against_the_providers_own_answer_still_counts(shop: Shop, kind: str) -> None:
     message_id = refused_at_once(shop)
@@ -183,7 +198,7 @@ def test_the_failure_of_a_first_attempt_proves_nothing_of_a_second_in_doubt(shop
     assert Outbound().simulate(SEND_AT + timedelta(minutes=2)).totals == {"accepted": 1}
 
 
-@pytest.mark.parametrize("code", ["unreachable", "20429", "too_late"])
+@pytest.mark.parametrize("code", ["unreachable", "20429", "too_late", "misconfigured"])
 @pytest.mark.parametrize("order", [1, -1])
 def test_an_attempt_that_never_reached_the_provider_stands_for_no_report_of_it(
     shop: Shop, code: str, order: int
@@ -205,6 +220,19 @@ def test_an_attempt_that_never_reached_the_provider_stands_for_no_report_of_it(
     assert out.sent == []
     state, _, outcomes = stand(shop)
     assert (state, outcomes) == ("accepted", ["not_sent", "accepted"][::order])
+
+
+def test_a_report_belongs_to_the_attempt_whose_id_it_names_and_to_none_that_never_reached_the_provider(
+    shop: Shop,
+) -> None:
+    message_id = refused_at_once(shop)
+    unsent = Outcome(OutcomeKind.NOT_SENT, error_code="unreachable", retry_after=timedelta(seconds=30))
+    Outbound(sms=lambda _: unsent).simulate(
+        SEND_AT + timedelta(minutes=1), until=SEND_AT + timedelta(minutes=1, seconds=1)
+    )
+    event(shop, "delivery_event", message_id, "delivered", channel="sms", provider="twilio", provider_message_id="SM1")
+    assert Outbound().simulate(SEND_AT + timedelta(minutes=2)).totals["reconciled"] == 1
+    assert stand(shop) == ("accepted", LATER, ["accepted", "not_sent"])
 
 
 def test_a_report_belongs_to_the_attempt_that_was_in_doubt(shop: Shop) -> None:

@@ -57,7 +57,7 @@ def test_codes_that_count_only_later_are_told(owner: psycopg.Connection) -> None
         owner.execute(insert, [f"T10-{number}", START + timedelta(days=number)])
     told = [line for line in ready().stdout.splitlines() if "winback_discount" in line]
     assert told == [
-        "winback_discount10 has 2 codes, and the first of them counts from 2017-10-02 04:00 UTC on: who is due before "
+        "winback_discount10 has 2 codes, and the first of them counts from 2017-10-02 04:00 UTC on: a run of this day "
         "finds none. (`winback load codes` has --loaded-at; loaded_at of raw.coupon_codes says it.)"
     ]
     owner.execute(insert, ["T10-3", START])
