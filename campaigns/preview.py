@@ -24,6 +24,8 @@ from senders.render import render_html, render_text
 from senders.segments import Measure, measure
 
 _HOME = Path(__file__).resolve().parent
+_OURS = '<meta name="generator" content="winback preview">'
+"""On every index page: a folder without it is somebody else's."""
 _PREHEADER = re.compile(r'<div style="display:none[^>]*>(.*?)</div>', re.DOTALL)
 _PICTURES = """<script>
 // A picture that cannot be reached from here becomes a plain tile with its first letter.
@@ -124,8 +126,11 @@ class Page:
 
 
 def write(folder: Path, pages: Sequence[Page], notes: Sequence[str]) -> Path:
-    """Writes every page under `folder`, which this function owns and empties first; returns the index page."""
-    if folder.exists() and not (folder / "index.html").exists() and any(folder.iterdir()):
+    """Writes every page under `folder`, which is emptied first; returns the index page.
+
+    Raises `FileExistsError` for a folder that holds something else than an earlier preview.
+    """
+    if folder.exists() and any(folder.iterdir()) and not _is_ours(folder):
         raise FileExistsError(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -144,16 +149,19 @@ def write(folder: Path, pages: Sequence[Page], notes: Sequence[str]) -> Path:
 def outdate(folder: Path, mistakes: str) -> Path | None:
     """In place of an earlier preview a page with the mistakes: nobody takes the old one for how things stand. Returns
     it; None where there was none."""
-    if not (folder / "index.html").exists():
-        return None
-    return _write_index(folder, mistakes=mistakes)
+    return _write_index(folder, mistakes=mistakes) if _is_ours(folder) else None
+
+
+def _is_ours(folder: Path) -> bool:
+    index = folder / "index.html"
+    return index.is_file() and _OURS.encode() in index.read_bytes()[:1000]
 
 
 def _write_index(folder: Path, **shown: object) -> Path:
     environment = Environment(
         loader=FileSystemLoader(_HOME), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    page = {"steps": [], "notes": [], "mistakes": None, "clipped_at": CLIPPED_AT, **shown}
+    page = {"steps": [], "notes": [], "mistakes": None, "ours": _OURS, "clipped_at": CLIPPED_AT, **shown}
     index = folder / "index.html"
     index.write_text(environment.get_template("preview.html.j2").render(page), encoding="utf-8")
     return index

@@ -9,18 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, StreamMark, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from campaigns.problems import Problems
 
+_NEVER_CLOSED = "end of stream"
 _SAID = {
     "\\t": "a tab stands where only spaces may",
+    "but found '<scalar>'": "a text goes on after its closing quotation mark (an apostrophe within '...' is written "
+    'twice, or the text stands within "...")',
     "<block end>": "a line is indented differently from those that it belongs to",
-    "mapping values are not allowed": "a key stands where none can (is it indented differently from its neighbours, or "
-    "does a text with a colon lack its quotes?)",
-    "end of stream": "a quotation mark or bracket is never closed",
+    "mapping values are not allowed": "a key stands where none can (is it indented differently from its neighbours, "
+    "does a text with a colon lack its quotes, or the line before its colon and a blank after it?)",
+    _NEVER_CLOSED: "a quotation mark or bracket is never closed",
     "expected ',' or": "a bracket is never closed, or a comma is missing",
+    "could not find expected ':'": "a line is neither a key with its colon nor part of a text",
+    "cannot start any token": "a value begins with a mark that needs quotes around it",
+    "undefined alias": "a value that begins with * needs quotes around it",
+    "unknown escape": "a backslash within \"...\" is written twice, or the text stands within '...'",
+    "line break, but found": "a value that begins with > or | needs quotes around it",
+    "chomping or indentation": "a value that begins with > or | needs quotes around it",
 }
 """What the YAML parser says, by a part of it -> what a person can do about."""
 
@@ -60,6 +69,14 @@ def _in_words(problem: str) -> str:
     return next((words for part, words in _SAID.items() if part in problem), problem)
 
 
+def _stumbled(error: YAMLError) -> tuple[str, StreamMark | None]:
+    """What the parser says, and where the mistake is: of what is never closed not the end of the file."""
+    if not isinstance(error, MarkedYAMLError):
+        return "it holds a character that is no text", None
+    what = error.problem or "it does not parse"
+    return what, (error.context_mark if _NEVER_CLOSED in what else None) or error.problem_mark
+
+
 def read(file: Path, problems: Problems) -> Source | None:
     """The file, or None where it cannot be read at all; duplicate keys are noted and reading goes on."""
     yaml = YAML(typ="rt", pure=True)
@@ -75,8 +92,7 @@ def read(file: Path, problems: Problems) -> Source | None:
         problems.add(file, 0, "", "is not UTF-8 text. Save it as UTF-8.")
         return None
     except YAMLError as error:
-        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-        what = (error.problem if isinstance(error, MarkedYAMLError) else None) or "it does not parse"
+        what, mark = _stumbled(error)
         line = mark.line if mark else -1
         near = " ".join(text.splitlines()[max(line - 1, 0) : line + 1]) if mark else ""
         hint = ' A value that begins with {{ needs quotes: "{{ name }}".' if re.search(r":\s*\{\{", near) else ""

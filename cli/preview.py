@@ -82,7 +82,8 @@ def register(app: typer.Typer) -> None:
             index = write(folder, pages, notes)
         except FileExistsError:
             raise WinbackError(
-                f"{folder} holds something else than a preview. Nothing was written; give another folder with --out."
+                f"{folder} holds something else than a preview. Nothing was written; empty it, or give another "
+                "folder with --out."
             ) from None
         for note in notes:
             typer.echo(note)

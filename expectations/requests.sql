@@ -10,14 +10,16 @@ where request.run_id <> :run_id
     or request.definition_hash is distinct from :definition_hash
 
 -- name: within_message_budget
--- No more messages than the campaign's budget (messages_per_day) allows for people who fell due on one day. After days that were held their
--- people are asked for, too, each day's within its own budget: otherwise one held day would hold the next, and that one the next again.
+-- No more messages than the campaign's budget (messages_per_day) allows for people who fell due on one day. After a held day its people are
+-- asked for with the next ones, within their own day's budget. A day above it holds the campaign until the budget is raised or the day's
+-- people have become too late (max_late_days).
 select 1 from {batch} as request
 group by request.as_of, request.due_on
 having count(*) > :messages_per_day
 
 -- name: within_grant_budget
--- No more codes than the campaign's budget allows for people who fell due on one day.
+-- No more codes than the campaign's budget (grants_per_day) allows for people who fell due on one day. A day above it holds the campaign until
+-- the budget is raised or the day's people have become too late (max_late_days).
 select 1 from {batch} as request
 where request.coupon_code is not null
 group by request.as_of, request.due_on

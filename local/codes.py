@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 
 import psycopg
 from psycopg import sql
@@ -24,6 +25,12 @@ TOLD = 5
 _SHAPE, _DIGIT = re.compile(r"[A-Za-z0-9_-]{4,40}"), re.compile(r"\d")
 HEADER = "code"
 """What the column of the codes is called, in any case."""
+_NAMES = re.compile(
+    r"(?:(?:coupon|promo|promotion|discount|voucher|gift|offer|unique|gutschein|rabatt)[ _-]?)?codes?"
+    r"|coupons?|vouchers?|promos?|promotions?|discounts?|gutscheine?|gutscheincodes?|rabattcodes?|id|number|value",
+    re.IGNORECASE,
+)
+"""What such a column is called elsewhere. No code is, and were it taken for one, somebody would be given it."""
 
 
 def prefix(promotion: str) -> str:
@@ -64,9 +71,7 @@ def read_csv(path: Path) -> list[str]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            first = file.readline()
-            file.seek(0)
-            reader = csv.reader(file, delimiter=next((mark for mark in ",;\t" if mark in first), ","))
+            reader = csv.reader(file, delimiter=_delimiter(file))
             rows = [(number, row) for number, row in _numbered(reader) if any(cell.strip() for cell in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise unreadable(path, error, "No code was loaded.") from error
@@ -98,6 +103,18 @@ def read_csv(path: Path) -> list[str]:
     return list(first_line)
 
 
+def _delimiter(file: TextIO) -> str:
+    """The mark by which the first line that is not blank has a column `code`, or that it holds at all; the file is at
+    its beginning again."""
+    first = next((line for line in file if line.strip()), "")
+    file.seek(0)
+    held = [mark for mark in ",;\t" if mark in first]
+    for mark in held:
+        if HEADER in (cell.strip().lower() for cell in next(csv.reader([first], delimiter=mark))):
+            return mark
+    return held[0] if held else ","
+
+
 def _refuse_guesses(path: Path, rows: Sequence[tuple[int, list[str]]]) -> None:
     """Raises `WinbackError` where something else could pass for codes: customers would be given it."""
     number, first = rows[0]
@@ -106,11 +123,17 @@ def _refuse_guesses(path: Path, rows: Sequence[tuple[int, list[str]]]) -> None:
             f"{path} has {len(first)} columns, and none of them is named {HEADER!r} on line {number}: name the one "
             "that holds the codes. No code was loaded."
         )
-    others = [row[0].strip() for _, row in rows[1:] if row]
-    if others and not _DIGIT.search(first[0]) and all(map(_DIGIT.search, others)):
+    word, others = first[0].strip(), [row[0].strip() for _, row in rows[1:] if row]
+    with_digit = sum(1 for code in others if _DIGIT.search(code))
+    lengths = {len(code) for code in others}
+    if (
+        _NAMES.fullmatch(word)
+        or (others and not _DIGIT.search(word) and 2 * with_digit > len(others))
+        or (len(others) > 1 and len(lengths) == 1 and all(map(_SHAPE.fullmatch, others)) and len(word) not in lengths)
+    ):
         raise WinbackError(
-            f"{path}, line {number}: {first[0].strip()!r} has no digit, and all others have one: it looks like the "
-            f"name of a column. Name it {HEADER!r}, or remove the line. No code was loaded."
+            f"{path}, line {number}: {word!r} looks like the name of a column. If it is one, write {HEADER!r} in its "
+            f"place; if it is a code, put a line with the word {HEADER!r} above it. No code was loaded."
         )
 
 

@@ -173,6 +173,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(
 ) -> None:
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers/thesis.txt").write_text("years of work")
+    (tmp_path / "papers/index.html").write_text("<title>Preview</title>")
     result = run("--out", str(tmp_path / "papers"))
     assert isinstance(result.exception, WinbackError)
     assert "holds something else than a preview" in str(result.exception)

@@ -124,15 +124,31 @@ def test_a_file_that_is_no_yaml_names_the_line(folder: Folder) -> None:
     [
         ("\tmessages_per_day: 5000", "a tab stands where only spaces may"),
         ("    messages_per_day: 5000", "a line is indented differently from those that it belongs to"),
-        ("  messages_per_day: 5: 000", "does a text with a colon lack its quotes?"),
+        ("  messages_per_day: 5: 000", "does a text with a colon lack its quotes"),
+        ("  messages_per_day 5000", "or the line before its colon"),
         ("  messages_per_day: [5000", "a bracket is never closed, or a comma is missing"),
+        ("  messages_per_day: 'We've missed you'", "a text goes on after its closing quotation mark"),
+        ('  messages_per_day: "STOP" to opt out', "a text goes on after its closing quotation mark"),
+        ('  messages_per_day: "05:00', "a quotation mark or bracket is never closed"),
+        ("  messages_per_day: @x", "needs quotes around it"),
+        ("  messages_per_day: *x", "needs quotes around it"),
+        ("  messages_per_day: >x", "needs quotes around it"),
+        ("  messages_per_day: |x", "needs quotes around it"),
+        ('  messages_per_day: "a\\q"', "a backslash within"),
+        ("  messages_per_day: 5000\nand more", "neither a key with its colon nor part of a text"),
+        ("  messages_per_day: \x07", "it holds a character that is no text"),
     ],
 )
 def test_what_the_parser_stumbles_over_is_said_in_words_of_a_person(folder: Folder, new: str, words: str) -> None:
     folder.change(folder.winback, "  messages_per_day: 5000", new)
+    line = folder.winback.read_text().partition(new)[0].count("\n") + 1
     refusal = folder.refusal()
-    assert "is not valid YAML, here or on the line before" in refusal
+    assert "is not valid YAML" in refusal
     assert words in refusal
+    if "\x07" not in new:
+        assert any(
+            f"winback.yml, line {line + each}: is not valid YAML, here or on the line" in refusal for each in range(3)
+        )
 
 
 def test_a_step_after_a_disabled_one_is_never_reached(folder: Folder) -> None:

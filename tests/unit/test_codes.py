@@ -35,6 +35,15 @@ def test_a_file_may_have_the_marks_of_any_spreadsheet(tmp_path: Path, mark: str)
     assert codes.read_csv(file) == ["AAAA-1", "AAAA-2"]
 
 
+@pytest.mark.parametrize(
+    "text", ["\n\ncode;expires\nAAAA-1;never\n", 'code;"price, EUR"\nAAAA-1;2\n', "a,b\tCode\nx\tAAAA-1\n"]
+)
+def test_the_mark_between_columns_is_the_one_that_names_the_codes(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "codes.csv"
+    file.write_text(text)
+    assert codes.read_csv(file) == ["AAAA-1"]
+
+
 def test_codes_without_digits_are_codes_and_so_is_one_alone(tmp_path: Path) -> None:
     file = tmp_path / "codes.csv"
     for text in ("WELCOME\nBACK\n", "WELCOME\n", "AAAA-1\nWELCOME\n"):
@@ -58,7 +67,14 @@ def test_a_file_without_a_header_is_read_from_its_first_line(tmp_path: Path) -> 
         ("\n\n", "holds no code"),
         ("id,coupon\n1,AAAA-1\n", "has 2 columns, and none of them is named 'code' on line 1"),
         ("AAAA-1;x\nAAAA-2;y\n", "has 2 columns, and none of them is named 'code' on line 1"),
-        ("Gutschein\nAAAA-1\nAAAA-2\n", "line 1: 'Gutschein' has no digit, and all others have one"),
+        (
+            "Gutschein\nAAAA-1\nAAAA-2\n",
+            "line 1: 'Gutschein' looks like the name of a column. If it is one, write 'code'",
+        ),
+        ("coupon_code\nABCDEFGH\nABCD2345\n", "line 1: 'coupon_code' looks like the name of a column"),
+        ("Voucher\n", "if it is a code, put a line with the word 'code' above it"),
+        ("spring\nABCDEFGH\nABCD2345\nBBCD2345\n", "line 1: 'spring' looks like"),
+        ("winback10\nABCD2345\nBBCD2345\n", "line 1: 'winback10' looks like"),
         ("AAAA-1\nCode\n", "line 2: 'Code' is the name of a column"),
     ],
 )

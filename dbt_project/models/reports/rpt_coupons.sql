@@ -31,7 +31,8 @@ spoiled as materialized (
     inner join {{ source('raw', 'coupon_codes') }} as pool on pool.promotion = promotions.promotion
     inner join {{ source('raw', 'orders') }} as orders on orders.coupon_code = pool.code
     where
-        not exists (
+        orders.coupon_code is not null  -- keeps orders without a code out of any plan
+        and not exists (
             select 1
             from {{ source('outbox', 'coupon_grant') }} as grants
             where grants.code = pool.code and grants.released_at is null

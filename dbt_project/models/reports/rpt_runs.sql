@@ -81,9 +81,14 @@ final as (
     left join lateral (
         select avg((btrim(contacts.email) ilike '%@example.com')::integer) > 0.5 as has_made_up_people
         from (
-            select contact_id from {{ source('outbox', 'decision') }} as decision
-            where decision.run_id = runs.run_id
-            order by decision.contact_id
+            select decided.contact_id
+            from (
+                -- By the run (offset 0), never through everybody ever decided about in the order of their ids.
+                select decision.contact_id from {{ source('outbox', 'decision') }} as decision
+                where decision.run_id = runs.run_id
+                offset 0
+            ) as decided
+            order by decided.contact_id
             limit 20
         ) as asked
         inner join {{ source('raw', 'contacts') }} as contacts on contacts.contact_id = asked.contact_id
