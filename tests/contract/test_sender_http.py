@@ -6,6 +6,7 @@ import base64
 import gzip
 import logging
 import os
+import re
 import socket
 import threading
 import time
@@ -56,13 +57,14 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
     listener.close()
 
 
-def head_of(connection: socket.socket) -> bytes:
-    read = b""
-    while b"\r\n\r\n" not in read:
-        part = connection.recv(4096)
-        if not part:
-            break
+def request_of(connection: socket.socket) -> bytes:
+    """A request, its body included: whoever closes with a part unread resets the connection, and its answer is lost."""
+    read, wanted = b"", 1
+    while len(read) < wanted and (part := connection.recv(4096)):
         read += part
+        head, end, _ = read.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+        wanted = len(head + end) + (int(length[1]) if length else 0) if end else len(read) + 1
     return read
 
 
@@ -125,7 +127,7 @@ def drip(first: bytes, part: bytes, *, head: bool = True) -> Callable[[socket.so
     def serve(connection: socket.socket) -> None:
         try:
             if head:
-                head_of(connection)
+                request_of(connection)
             connection.sendall(first)
             for _ in range(200):
                 time.sleep(0.1)
@@ -162,7 +164,7 @@ def test_an_answer_that_is_drawn_out_is_cut_and_in_doubt(first: bytes, part: byt
 
 def test_a_kept_connection_is_watched_like_a_new_one() -> None:
     def serve(connection: socket.socket) -> None:
-        head_of(connection)
+        request_of(connection)
         connection.sendall(CREATED + b"Content-Length: 0\r\n\r\n")
         drip(CREATED, b"X")(connection)
 
@@ -244,7 +246,7 @@ def test_nobody_is_asked_to_compress_and_what_calls_itself_compressed_is_an_answ
 
 def test_the_length_of_a_chunk_can_be_a_lie() -> None:
     def flood(connection: socket.socket) -> None:
-        head_of(connection)
+        request_of(connection)
         try:
             connection.sendall(CREATED + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n")
             for part in repeat(b"x" * LARGEST_ANSWER, 500):
@@ -271,7 +273,7 @@ def test_a_malformed_header_of_an_answer_puts_no_url_into_the_log(caplog: pytest
     caplog.set_level(logging.DEBUG)
 
     def serve(connection: socket.socket) -> None:
-        head_of(connection)
+        request_of(connection)
         connection.sendall(CREATED + b"no header at all\r\nContent-Length: 0\r\n\r\n")
 
     with listening(serve) as port:
@@ -322,7 +324,7 @@ def test_the_environments_proxy_is_asked_with_its_password_and_a_refusal_means_t
     heard: list[bytes] = []
 
     def refuse(connection: socket.socket) -> None:
-        heard.append(head_of(connection))
+        heard.append(request_of(connection))
         connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
 
     with listening(refuse) as port:
@@ -375,7 +377,7 @@ def test_a_proxy_that_is_no_url_is_ours_to_mend_and_nothing_is_sent(
 
 def test_a_proxy_that_answers_nonsense_means_that_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
     def babble(connection: socket.socket) -> None:
-        head_of(connection)
+        request_of(connection)
         connection.sendall(b"220 mail.example.com ESMTP\r\n")
 
     with listening(babble) as port:

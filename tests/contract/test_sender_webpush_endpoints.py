@@ -18,7 +18,7 @@ from senders.webpush.guard import ToSandbox
 from tests.contract.providers import DEFINITION, WebPush
 from tests.contract.pushes import NEW, OLD, answering, paths, to
 from tests.contract.stub import Recorded, Reply
-from tests.contract.test_sender_http import PROXIES, head_of, listening
+from tests.contract.test_sender_http import PROXIES, listening, request_of
 from warehouse import connections
 
 
@@ -146,7 +146,7 @@ def test_behind_a_proxy_no_name_or_address_inside_the_house_is_asked_for(
     heard: list[bytes] = []
 
     def refuse(connection: socket.socket) -> None:
-        heard.append(head_of(connection))
+        heard.append(request_of(connection))
         connection.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
 
     document = {"password": webpush.connection(webpush.stub.url)["password"]}
