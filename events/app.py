@@ -146,7 +146,9 @@ class Service:
             self._webpush,
             self._reports.of(message_id),
         )
-        return await self._webhook(request, vendor, PlainTextResponse("ok\n", headers=ANY_ORIGIN), largest=SMALL_BODY)
+        answer = await self._webhook(request, vendor, PlainTextResponse("ok\n"), largest=SMALL_BODY)
+        answer.headers.update(ANY_ORIGIN)  # a refusal, too, can be read by the page that asked
+        return answer
 
     async def webpush_asked(self) -> Response:
         """What a browser asks before it posts JSON from another origin (Fetch, CORS preflight): it may."""

@@ -76,6 +76,14 @@ class Answer:
         return json.loads(self.body)
 
 
+class Refused(Exception):  # noqa: N818 - an answer, not yet judged
+    """An answer that is not what was hoped for, on its way through a provider's SDK."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status_code)
+        self.answer = answer
+
+
 class Plain(HTTPConnection):
     """A connection that knows whether it ever stood, and is cut when its call is not over in time."""
 

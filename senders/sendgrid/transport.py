@@ -18,7 +18,7 @@ from python_http_client import Client
 
 from senders import wire
 from senders.contract import NotSent, OutcomeUnknown, Rejected, SendError, TemplateRefused
-from senders.http import Answer, BadUrl, Http
+from senders.http import Answer, BadUrl, Http, Refused
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
 
@@ -55,12 +55,6 @@ class Unclear(Rejected):
         self.is_shared = is_shared
 
 
-class _Refused(Exception):  # noqa: N818 - an answer, not yet judged
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.status_code)
-        self.answer = answer
-
-
 class _Answered:
     """An answer in the words of `urllib`, which the SDK's client asks."""
 
@@ -85,7 +79,7 @@ class _Client(Client):  # type: ignore[misc]
         body = request.data if isinstance(request.data, bytes) else None
         answer = self.way.request(request.get_method(), request.full_url, dict(request.header_items()), body)
         if not 200 <= answer.status_code < 300:
-            raise _Refused(answer)
+            raise Refused(answer)
         return _Answered(answer)
 
 
@@ -146,7 +140,7 @@ class Transport:
 
 
 def _translate(error: Exception) -> Exception:
-    if isinstance(error, _Refused):
+    if isinstance(error, Refused):
         return _refused(error.answer)
     if isinstance(error, SendError | Misconfigured):
         return error

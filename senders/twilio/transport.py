@@ -20,7 +20,7 @@ from twilio.rest import Client
 
 from senders import wire
 from senders.contract import NotSent, OutcomeUnknown, Rejected, SendError
-from senders.http import Answer, BadUrl, Http
+from senders.http import Answer, BadUrl, Http, Refused
 from senders.twilio import codes
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
@@ -37,12 +37,6 @@ PAUSE = timedelta(seconds=30)
 # At INFO the SDK prints URLs with the account.
 for _name in ("twilio", "twilio.http_client"):
     logging.getLogger(_name).setLevel(logging.WARNING)
-
-
-class _Refused(Exception):  # noqa: N818 - an answer, not yet judged
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.status_code)
-        self.answer = answer
 
 
 class _Http(HttpClient):  # type: ignore[misc]
@@ -68,7 +62,7 @@ class _Http(HttpClient):  # type: ignore[misc]
             urlencode(form, doseq=True) if form else None,
         )
         if answer.status_code != (CREATED if method == "POST" else FOUND):
-            raise _Refused(answer)
+            raise Refused(answer)
         return Response(answer.status_code, answer.text, answer.headers)
 
 
@@ -132,7 +126,7 @@ class Transport:
 
 
 def _translate(error: Exception) -> Exception:
-    if isinstance(error, _Refused):
+    if isinstance(error, Refused):
         return _refused(error.answer)
     if isinstance(error, SendError | Misconfigured):
         return error

@@ -55,6 +55,9 @@ def test_a_browser_that_asks_first_may_report_from_the_shops_origin(client: http
     told = client.post(url, json={"event": "clicked"}, headers=shop)
     assert (told.status_code, told.headers["access-control-allow-origin"]) == (200, "*")
     assert rows(environment, "select kind from events.engagement_event") == [("clicked",)]
+    for body in (b"x" * 100_000, b"x"):
+        refused = client.post(url, content=body, headers=shop)
+        assert (refused.is_error, refused.headers["access-control-allow-origin"]) == (True, "*")
     assert client.options("/events/sendgrid", headers={**shop, **asking}).status_code == 405
 
 
