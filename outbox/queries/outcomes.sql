@@ -148,7 +148,7 @@ with heard as materialized (
     -- Of several the one that was in doubt, otherwise the one that the report names, otherwise the last that a provider had: one that none
     -- can have had does not become its success.
     order by a.message_id, (a.evidence ->> 'source' is not distinct from 'operator') desc,
-        (a.provider_message_id is not distinct from first.provider_message_id) desc, (a.provider_message_id is not null) desc, a.attempt_no desc
+        coalesce(a.provider_message_id = first.provider_message_id, false) desc, (a.provider_message_id is not null) desc, a.attempt_no desc
 ), closed as (
     update outbox.attempt a set
         outcome = 'accepted',

@@ -222,15 +222,16 @@ def test_an_attempt_that_never_reached_the_provider_stands_for_no_report_of_it(
     assert (state, outcomes) == ("accepted", ["not_sent", "accepted"][::order])
 
 
+@pytest.mark.parametrize("named", ["SM1", None])
 def test_a_report_belongs_to_the_attempt_whose_id_it_names_and_to_none_that_never_reached_the_provider(
-    shop: Shop,
+    shop: Shop, named: str | None
 ) -> None:
     message_id = refused_at_once(shop)
     unsent = Outcome(OutcomeKind.NOT_SENT, error_code="unreachable", retry_after=timedelta(seconds=30))
     Outbound(sms=lambda _: unsent).simulate(
         SEND_AT + timedelta(minutes=1), until=SEND_AT + timedelta(minutes=1, seconds=1)
     )
-    event(shop, "delivery_event", message_id, "delivered", channel="sms", provider="twilio", provider_message_id="SM1")
+    event(shop, "delivery_event", message_id, "delivered", channel="sms", provider="twilio", provider_message_id=named)
     assert Outbound().simulate(SEND_AT + timedelta(minutes=2)).totals["reconciled"] == 1
     assert stand(shop) == ("accepted", LATER, ["accepted", "not_sent"])
 
