@@ -125,12 +125,13 @@ class Page:
     filled: Sequence[Filled]
 
 
-def write(folder: Path, pages: Sequence[Page], notes: Sequence[str]) -> Path:
+def write(folder: Path, pages: Sequence[Page], notes: Sequence[str], *, is_own: bool = False) -> Path:
     """Writes every page under `folder`, which is emptied first; returns the index page.
 
-    Raises `FileExistsError` for a folder that holds something else than an earlier preview.
+    `is_own`: nobody else writes there. Raises `FileExistsError` for another folder that holds something else than an
+    earlier preview.
     """
-    if folder.exists() and any(folder.iterdir()) and not _is_ours(folder):
+    if folder.exists() and any(folder.iterdir()) and not (is_own or _is_ours(folder)):
         raise FileExistsError(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -146,10 +147,11 @@ def write(folder: Path, pages: Sequence[Page], notes: Sequence[str]) -> Path:
     return _write_index(folder, steps=steps, notes=notes)
 
 
-def outdate(folder: Path, mistakes: str) -> Path | None:
+def outdate(folder: Path, mistakes: str, *, is_own: bool = False) -> Path | None:
     """In place of an earlier preview a page with the mistakes: nobody takes the old one for how things stand. Returns
     it; None where there was none."""
-    return _write_index(folder, mistakes=mistakes) if _is_ours(folder) else None
+    there = (folder / "index.html").exists() if is_own else _is_ours(folder)
+    return _write_index(folder, mistakes=mistakes) if there else None
 
 
 def _is_ours(folder: Path) -> bool:

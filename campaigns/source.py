@@ -14,11 +14,13 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from campaigns.problems import Problems
 
-_NEVER_CLOSED = "end of stream"
+_NEVER_CLOSED, _GOES_ON = "end of stream", "goes on"
 _SAID = {
     "\\t": "a tab stands where only spaces may",
-    "but found '<scalar>'": "a text goes on after its closing quotation mark (an apostrophe within '...' is written "
-    'twice, or the text stands within "...")',
+    _GOES_ON: "a text goes on after its closing quotation mark (an apostrophe within '...' is written twice, or the "
+    'text stands within "...")',
+    "but found '<scalar>'": "a text stands where none can (is it indented differently from its neighbours, or does a "
+    "value that begins with [ or { lack its quotes?)",
     "<block end>": "a line is indented differently from those that it belongs to",
     "mapping values are not allowed": "a key stands where none can (is it indented differently from its neighbours, "
     "does a text with a colon lack its quotes, or the line before its colon and a blank after it?)",
@@ -69,12 +71,14 @@ def _in_words(problem: str) -> str:
     return next((words for part, words in _SAID.items() if part in problem), problem)
 
 
-def _stumbled(error: YAMLError) -> tuple[str, StreamMark | None]:
+def _stumbled(error: YAMLError, text: str) -> tuple[str, StreamMark | None]:
     """What the parser says, and where the mistake is: of what is never closed not the end of the file."""
     if not isinstance(error, MarkedYAMLError):
         return "it holds a character that is no text", None
-    what = error.problem or "it does not parse"
-    return what, (error.context_mark if _NEVER_CLOSED in what else None) or error.problem_mark
+    what, mark = error.problem or "it does not parse", error.problem_mark
+    if mark and "'<scalar>'" in what and text.splitlines()[mark.line][: mark.column].rstrip()[-1:] in {"'", '"'}:
+        what = _GOES_ON
+    return what, (error.context_mark if _NEVER_CLOSED in what else None) or mark
 
 
 def read(file: Path, problems: Problems) -> Source | None:
@@ -92,11 +96,11 @@ def read(file: Path, problems: Problems) -> Source | None:
         problems.add(file, 0, "", "is not UTF-8 text. Save it as UTF-8.")
         return None
     except YAMLError as error:
-        what, mark = _stumbled(error)
-        line = mark.line if mark else -1
+        what, mark = _stumbled(error, text)
+        line, where = (mark.line, ", here or on the line before") if mark else (-1, "")
         near = " ".join(text.splitlines()[max(line - 1, 0) : line + 1]) if mark else ""
         hint = ' A value that begins with {{ needs quotes: "{{ name }}".' if re.search(r":\s*\{\{", near) else ""
-        problems.add(file, line + 1, "", f"is not valid YAML, here or on the line before: {_in_words(what)}.{hint}")
+        problems.add(file, line + 1, "", f"is not valid YAML{where}: {_in_words(what)}.{hint}")
         return None
     if not isinstance(data, dict):
         problems.add(file, 0, "", "expected a list of keys such as `campaign: winback`, found something else.")

@@ -71,7 +71,7 @@ def register(app: typer.Typer) -> None:
         try:
             bundle = definition.load_all(here.campaigns)
         except WinbackError as error:
-            if (old := outdate(folder, str(error))) and open_it:
+            if (old := outdate(folder, str(error), is_own=out is None)) and open_it:
                 typer.launch(old.as_uri())
             raise
         wanted = steps(bundle, campaign, step)
@@ -79,7 +79,7 @@ def register(app: typer.Typer) -> None:
         notes: list[str] = []
         pages = _pages(wanted, contact, as_of, notes)
         try:
-            index = write(folder, pages, notes)
+            index = write(folder, pages, notes, is_own=out is None)
         except FileExistsError:
             raise WinbackError(
                 f"{folder} holds something else than a preview. Nothing was written; empty it, or give another "

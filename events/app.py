@@ -147,7 +147,7 @@ class Service:
             self._reports.of(message_id),
         )
         answer = await self._webhook(request, vendor, PlainTextResponse("ok\n"), largest=SMALL_BODY)
-        answer.headers.update(ANY_ORIGIN)  # a refusal, too, can be read by the page that asked
+        answer.headers.update(ANY_ORIGIN)  # its refusals, too, can be read by the page that reports
         return answer
 
     async def webpush_asked(self) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -49,6 +50,9 @@ REFUSED = Allowance()
 
 SAMPLE = Sample()
 """And those of them that are kept beyond it."""
+
+_ORIGIN = re.compile(r"^[^:/?]+://[^/?]*")
+"""Scheme, host, and what may stand before the host: a password."""
 
 KEPT_HEADERS = frozenset(
     {
@@ -136,7 +140,7 @@ def keep(
     body, headers = call.body[:most], kept_headers(call.headers)
     if provider == twilio.PROVIDER:
         # Our id is nowhere else: without it a call could not be read again.
-        headers["url"] = "/" + call.url.partition("://")[2].partition("/")[2][:KEPT_OF_A_URL]
+        headers["url"] = _ORIGIN.sub("", call.url)[:KEPT_OF_A_URL]
     if most is not None and verdict is not Verdict.VERIFIED:
         size = ROW_COSTS + len(body) + sum(len(name) + len(text) for name, text in headers.items())
         if not REFUSED.take(size, call.received_at.date()):

@@ -84,7 +84,7 @@ class WebPushSender:
         if not (refused and is_ours):
             return outcomes
         failure = Misconfigured(
-            "Push services refuse our VAPID key for every subscription tried. Check the password of webpush_default "
+            "Push services refuse our VAPID key for everybody tried. Check the password of webpush_default "
             "against the key with which the shop's pages subscribe browsers. Nobody was rejected for it."
         )
         ours = wire.MISCONFIGURED
@@ -134,7 +134,8 @@ class WebPushSender:
 
 def _weightier(known: SendError, new: SendError) -> SendError:
     """Which of two refusals a person's outcome is, in whatever order their subscriptions were tried: one that may be
-    taken another time, before one that is not the subscription's fault or may be our key's, before an ended one."""
+    taken another time, before one that may be our key's, before one that is not the subscription's fault, before one
+    that is, such as an ended one."""
     return new if _weight(new) >= _weight(known) else known
 
 

@@ -108,9 +108,10 @@ def twilio(
     *,
     token: str = TOKEN,
     headers: Mapping[str, str] | None = None,
+    told: str | None = None,
 ) -> Any:
-    """Posts as Twilio does, signed for the public address; the answer."""
-    text = f"{PUBLIC}{path}" + "".join(name + form[name] for name in sorted(form))
+    """Posts as Twilio does, signed for the public address, or the one that it was `told`; the answer."""
+    text = (told or f"{PUBLIC}{path}") + "".join(name + form[name] for name in sorted(form))
     signature = base64.b64encode(hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()).decode()
     sent = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signature, **(headers or {})}
     return client.post(path, content=urlencode(form), headers=sent)

@@ -15,6 +15,7 @@ from events.intake import fold_provider_events
 from senders import registry
 from tests.integration.events_service import (
     CALLBACK,
+    CALLS,
     CONNECTIONS,
     DELIVERED,
     DELIVERIES,
@@ -42,9 +43,19 @@ def test_a_twilio_call_for_another_message_has_another_signature(client: httpx.C
     assert client.post(other, data=DELIVERED, headers={"X-Twilio-Signature": signature}).status_code == 403
 
 
-def test_a_call_can_be_read_again_from_what_is_kept_of_it(client: httpx.Client, environment: str) -> None:
+@pytest.mark.parametrize(
+    "address", [f"{PUBLIC}/events/twilio", "https://hooks.example.com", "https://me:secret@h.example.com/x"]
+)
+def test_a_call_can_be_read_again_from_what_is_kept_of_it(
+    environment: str, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
     """Its events may be missing: the service died after the row, say. Our id is in the address alone."""
-    assert twilio(client, CALLBACK, DELIVERED).status_code == 200
+    connection = dict(CONNECTIONS["AIRFLOW_CONN_TWILIO_DEFAULT"], extra={"webhook_url": address})
+    monkeypatch.setenv("AIRFLOW_CONN_TWILIO_DEFAULT", json.dumps(connection))
+    with serving(create_app()) as client:
+        told = f"{address}?{CALLBACK.partition('?')[2]}"
+        assert twilio(client, CALLBACK, DELIVERED, told=told).status_code == 200
+    assert "secret" not in str(rows(environment, CALLS))
     with connect(Role.OWNER, autocommit=True) as owner:
         owner.execute("set session_replication_role = replica; delete from events.delivery_event; reset all")
         owner.execute(

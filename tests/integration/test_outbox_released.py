@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -234,6 +235,32 @@ def test_a_report_belongs_to_the_attempt_whose_id_it_names_and_to_none_that_neve
     event(shop, "delivery_event", message_id, "delivered", channel="sms", provider="twilio", provider_message_id=named)
     assert Outbound().simulate(SEND_AT + timedelta(minutes=2)).totals["reconciled"] == 1
     assert stand(shop) == ("accepted", LATER, ["accepted", "not_sent"])
+
+
+def test_of_two_attempts_that_a_provider_failed_the_report_belongs_to_the_one_it_names(shop: Shop) -> None:
+    message_id = refused_at_once(shop)
+    again = replace(THROTTLED, provider_message_id="SM2")
+    Outbound(sms=lambda _: again).simulate(
+        SEND_AT + timedelta(minutes=1), until=SEND_AT + timedelta(minutes=1, seconds=1)
+    )
+    event(shop, "delivery_event", message_id, "delivered", channel="sms", provider="twilio", provider_message_id="SM1")
+    assert Outbound().simulate(SEND_AT + timedelta(minutes=2)).totals["reconciled"] == 1
+    assert stand(shop) == ("accepted", LATER, ["accepted", "not_sent"])
+
+
+def test_a_release_that_waited_for_a_sweep_goes_by_what_the_sweep_wrote(shop: Shop) -> None:
+    message_id = shop.planned()
+    assert len(claim_due().opened) == 1
+    with connect(Role.OWNER) as sweep, ThreadPoolExecutor(1) as pool:
+        sweep.execute(
+            "update outbox.attempt set outcome = 'unknown', closed_at = opened_at, error_code = 'lease_expired'"
+        )
+        sweep.execute("update outbox.message set state = 'in_doubt', reason = 'lease_expired'")
+        release = pool.submit(settle, message_id, "planned")
+        wait_until_blocked(shop, sweep)
+        sweep.commit()
+        release.result()
+    assert stand(shop)[0] == "planned"
 
 
 def test_a_report_belongs_to_the_attempt_that_was_in_doubt(shop: Shop) -> None:

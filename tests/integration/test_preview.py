@@ -168,6 +168,16 @@ def test_a_name_that_is_not_there_is_answered_with_the_nearest(
     assert "hold no mistakes" not in result.output
 
 
+def test_the_folder_that_is_its_own_is_emptied_whatever_an_earlier_version_left_there(
+    warehouse: str, folder: campaign_folder.Folder, tmp_path: Path
+) -> None:
+    old = tmp_path / "local/preview/index.html"
+    old.parent.mkdir(parents=True)
+    old.write_text("<title>Preview</title>")
+    assert told(run())["steps"] == 4
+    assert "Sample values" in old.read_text()
+
+
 def test_a_folder_with_something_else_in_it_is_left_alone(
     warehouse: str, folder: campaign_folder.Folder, tmp_path: Path
 ) -> None:

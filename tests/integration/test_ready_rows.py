@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +10,7 @@ import psycopg
 import pytest
 
 from tests.integration.ready_day import START, order, ready, run_before, vouch
+from warehouse import connections
 from warehouse.connect import Role, connect
 
 
@@ -50,7 +52,7 @@ def test_too_few_products_to_show_are_told_and_hold_only_whom_they_are_for(
     assert [line for line in result.stdout.splitlines() if "to show" in line] == ([told] if there else [])
 
 
-def test_codes_that_count_only_later_are_told(owner: psycopg.Connection) -> None:
+def test_codes_that_count_only_later_are_told(owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     vouch(owner, START)
     insert = "insert into raw.coupon_codes (promotion, code, loaded_at) values ('winback_discount10', %s, %s)"
     for number in (1, 2):
@@ -60,7 +62,15 @@ def test_codes_that_count_only_later_are_told(owner: psycopg.Connection) -> None
         "winback_discount10 has 2 codes, and the first of them counts from 2017-10-02 04:00 UTC on: a run of this day "
         "finds none. (`winback load codes` has --loaded-at; loaded_at of raw.coupon_codes says it.)"
     ]
-    owner.execute(insert, ["T10-3", START])
+    builds = START + timedelta(hours=5)
+    owner.execute(insert, ["T10-3", builds + timedelta(minutes=1)])
+    assert "winback_discount10 has 3 codes" in ready().stdout, "the run of the day stands before its build's hour"
+    for conn_id in connections.SENDERS:
+        monkeypatch.setenv(connections.variable(conn_id), json.dumps({"login": "AC1", "password": "x"}))
+    assert "winback_discount" not in ready().stdout, "a live run has the clock of the present"
+    for conn_id in connections.SENDERS:
+        monkeypatch.delenv(connections.variable(conn_id))
+    owner.execute(insert, ["T10-4", builds])
     assert "winback_discount" not in ready().stdout
 
 

@@ -28,7 +28,7 @@ from senders.contract import Outcome
 from tests.integration.day_shop import CODES, FIRST, LEDGER, SECOND, fill, uncapped
 from tests.integration.dbt_days import codes, database, rows
 from tests.integration.outbound import ACCEPT, Outbound
-from warehouse import connections
+from warehouse import connections, settings
 from warehouse.connect import Role, connect
 
 pytestmark = pytest.mark.slow
@@ -142,6 +142,7 @@ def _environment(patch: pytest.MonkeyPatch, folder: Path) -> None:
         patch.setenv(connections.variable(conn_id), json.dumps(document))
     patch.setenv("WINBACK_PUBLIC_URL", "https://links.example.com")
     patch.setenv("WINBACK_TOKEN_KEY", "test")
+    patch.setenv("WINBACK_LOCAL", str(settings.read().local / "day"))  # one for all, and nobody's: dbt parses once
     patch.setenv("WINBACK_CAMPAIGNS", str(uncapped(folder / "campaigns")))
 
 

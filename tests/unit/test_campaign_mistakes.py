@@ -129,6 +129,7 @@ def test_a_file_that_is_no_yaml_names_the_line(folder: Folder) -> None:
         ("  messages_per_day: [5000", "a bracket is never closed, or a comma is missing"),
         ("  messages_per_day: 'We've missed you'", "a text goes on after its closing quotation mark"),
         ('  messages_per_day: "STOP" to opt out', "a text goes on after its closing quotation mark"),
+        ("  messages_per_day: [Sale] now", "does a value that begins with [ or { lack its quotes"),
         ('  messages_per_day: "05:00', "a quotation mark or bracket is never closed"),
         ("  messages_per_day: @x", "needs quotes around it"),
         ("  messages_per_day: *x", "needs quotes around it"),
