@@ -18,7 +18,7 @@ _NEVER_CLOSED, _GOES_ON = "end of stream", "goes on"
 _SAID = {
     "\\t": "a tab stands where only spaces may",
     _GOES_ON: "a text goes on after its closing quotation mark (an apostrophe within '...' is written twice, or the "
-    'text stands within "...")',
+    'text stands within "..."; or a mark further up is never closed)',
     "but found '<scalar>'": "a text stands where none can (is it indented differently from its neighbours, or does a "
     "value that begins with [ or { lack its quotes?)",
     "<block end>": "a line is indented differently from those that it belongs to",

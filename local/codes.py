@@ -33,6 +33,10 @@ _NAMES = re.compile(
 """What such a column is called elsewhere. No code is, and were it taken for one, somebody would be given it."""
 
 
+_END = re.compile(r"expir|valid|^ends?\b|until|g[uü]ltig", re.IGNORECASE)
+"""A column that says when codes end: left unread, customers would be given codes that a shop refuses."""
+
+
 def prefix(promotion: str) -> str:
     """What a promotion's generated codes begin with: `winback_discount10` -> `BACK10`."""
     digits = re.search(r"\d+$", promotion)
@@ -77,6 +81,12 @@ def read_csv(path: Path) -> list[str]:
         raise unreadable(path, error, "No code was loaded.") from error
     column = 0
     if rows and HEADER in (header := [cell.strip().lower() for cell in rows[0][1]]):
+        if ends := next(filter(_END.search, header), None):
+            raise WinbackError(
+                f"{path}, line {rows[0][0]}: the column {ends!r} looks like the end of each code, and ends are not "
+                "read from a file: give --expires-at, one for all codes of a file, and take the column out. No code "
+                "was loaded."
+            )
         column = header.index(HEADER)
         rows = rows[1:]
     elif rows:

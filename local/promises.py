@@ -41,7 +41,7 @@ PROMISES = (
     ),
     Shown(
         "e-mails with a code accepted",
-        "select count(*) from outbox.message where step = 'day90' and state = 'accepted'",
+        "select count(*) from outbox.message where coupon_grant_id is not null and accepted_channel = 'email'",
     ),
     Shown(
         "follow-up pushes accepted, three days after a person's open",

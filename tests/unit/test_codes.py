@@ -36,7 +36,7 @@ def test_a_file_may_have_the_marks_of_any_spreadsheet(tmp_path: Path, mark: str)
 
 
 @pytest.mark.parametrize(
-    "text", ["\n\ncode;expires\nAAAA-1;never\n", 'code;"price, EUR"\nAAAA-1;2\n', "a,b\tCode\nx\tAAAA-1\n"]
+    "text", ["\n\ncode;note\nAAAA-1;never\n", 'code;"price, EUR"\nAAAA-1;2\n', "a,b\tCode\nx\tAAAA-1\n"]
 )
 def test_the_mark_between_columns_is_the_one_that_names_the_codes(tmp_path: Path, text: str) -> None:
     file = tmp_path / "codes.csv"
@@ -75,6 +75,8 @@ def test_a_file_without_a_header_is_read_from_its_first_line(tmp_path: Path) -> 
         ("Voucher\n", "if it is a code, put a line with the word 'code' above it"),
         ("spring\nABCDEFGH\nABCD2345\nBBCD2345\n", "line 1: 'spring' looks like"),
         ("winback10\nABCD2345\nBBCD2345\n", "line 1: 'winback10' looks like"),
+        ("code,expires_at\nAAAA-1,2027-01-01\n", "line 1: the column 'expires_at' looks like the end of each code"),
+        ("Ends;Code\n2027;AAAA-1\n", "give --expires-at, one for all codes of a file"),
         ("AAAA-1\nCode\n", "line 2: 'Code' is the name of a column"),
     ],
 )
