@@ -129,12 +129,14 @@ def write(folder: Path, pages: Sequence[Page], notes: Sequence[str], *, is_own: 
     """Writes every page under `folder`, which is emptied first; returns the index page.
 
     `is_own`: nobody else writes there. Raises `FileExistsError` for another folder that holds something else than an
-    earlier preview.
+    earlier preview, and for what is no folder; another `OSError` where the earlier pages cannot be taken away.
     """
-    if folder.exists() and any(folder.iterdir()) and not (is_own or _is_ours(folder)):
+    may_go = (is_own and not folder.is_symlink()) or _is_ours(folder)
+    if folder.exists() and not (folder.is_dir() and (may_go or not any(folder.iterdir()))):
         raise FileExistsError(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    for there in folder.iterdir() if folder.exists() else ():
+        shutil.rmtree(there) if there.is_dir() and not there.is_symlink() else there.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
     steps = [
         {
             "campaign": page.campaign,

@@ -10,10 +10,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, StreamMark, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from campaigns.problems import Problems
 
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _NEVER_CLOSED, _GOES_ON = "end of stream", "goes on"
 _SAID = {
     "\\t": "a tab stands where only spaces may",
@@ -76,7 +77,11 @@ def _stumbled(error: YAMLError, text: str) -> tuple[str, StreamMark | None]:
     if not isinstance(error, MarkedYAMLError):
         return "it holds a character that is no text", None
     what, mark = error.problem or "it does not parse", error.problem_mark
-    if mark and "'<scalar>'" in what and text.splitlines()[mark.line][: mark.column].rstrip()[-1:] in {"'", '"'}:
+    if (
+        mark
+        and "but found '<scalar>'" in what
+        and text.splitlines()[mark.line][: mark.column].rstrip()[-1:] in {"'", '"'}
+    ):
         what = _GOES_ON
     return what, (error.context_mark if _NEVER_CLOSED in what else None) or mark
 
@@ -101,6 +106,10 @@ def read(file: Path, problems: Problems) -> Source | None:
         near = " ".join(text.splitlines()[max(line - 1, 0) : line + 1]) if mark else ""
         hint = ' A value that begins with {{ needs quotes: "{{ name }}".' if re.search(r":\s*\{\{", near) else ""
         problems.add(file, line + 1, "", f"is not valid YAML{where}: {_in_words(what)}.{hint}")
+        return None
+    except ValueError:  # the parser makes a date of what looks like one
+        for place, line in _impossible(root, ()):
+            problems.add(file, line, key_of(place), "no calendar has this day, or no clock this hour.")
         return None
     if not isinstance(data, dict):
         problems.add(file, 0, "", "expected a list of keys such as `campaign: winback`, found something else.")
@@ -135,6 +144,21 @@ def _places(node: Node | None, place: Place) -> Iterator[tuple[Place, int]]:
         for number, item in enumerate(node.value):
             yield (*place, number), item.start_mark.line + 1
             yield from _places(item, (*place, number))
+
+
+def _impossible(node: Node | None, place: Place) -> Iterator[tuple[Place, int]]:
+    """The values that look like a day or an instant and are none."""
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            yield from _impossible(value, (*place, str(key.value)))
+    elif isinstance(node, SequenceNode):
+        for number, item in enumerate(node.value):
+            yield from _impossible(item, (*place, number))
+    elif isinstance(node, ScalarNode):
+        try:
+            YAML(typ="safe", pure=True).load(node.value) if node.tag == _TIMESTAMP else None
+        except ValueError:
+            yield place, node.start_mark.line + 1
 
 
 def _duplicates(node: Node | None, place: Place) -> Iterator[tuple[Place, int, int]]:

@@ -174,7 +174,9 @@ def _verified(vendor: ModuleType, connection: Connection) -> Line:
         return ok("webhook keys", words)
     try:
         told = " and ".join(f"{address} ({what})" for what, address in vendor.addresses(connection).items())
-    except Misconfigured:
+    except Misconfigured as error:
+        if connection.extra.get("webhook_url"):
+            return failed("webhook keys", str(error), "Correct webhook_url in the connection's extra.")
         return failed(
             "webhook keys",
             f"nothing says to which address calls for {connection.conn_id} are posted, and they are signed for it: "

@@ -128,11 +128,12 @@ def _load_codes(
             pool=raw_contract.tables()["coupon_codes"],
         )
     span = f" ({new[0]} to {new[-1]}, in the order of the file)" if file and len(new) > 1 else ""
+    end = "ends" if added == 1 else "end"
     typer.echo(
         f"{words.counted(added, 'code')} added to the pool of {promotion}{span}. "
         f"{'It counts' if added == 1 else 'They count'} from {shown(loaded_at)} on"
-        f"{f' and end {shown(expires_at)}' if expires_at else ' and never end (--expires-at)'}; for simulated runs of "
-        "earlier days load with --loaded-at."
+        f"{f' and {end} {shown(expires_at)}' if expires_at else f' and never {end} (--expires-at)'}; for simulated "
+        "runs of earlier days load with --loaded-at."
     )
     return {"promotion": promotion, "added": added}
 

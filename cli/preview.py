@@ -85,6 +85,11 @@ def register(app: typer.Typer) -> None:
                 f"{folder} holds something else than a preview. Nothing was written; empty it, or give another "
                 "folder with --out."
             ) from None
+        except OSError as error:
+            raise WinbackError(
+                f"{folder} cannot be written ({error.strerror}), so the preview is not complete. Mend that, or give "
+                "another folder with --out."
+            ) from error
         for note in notes:
             typer.echo(note)
         typer.echo(f"Preview: {index}")

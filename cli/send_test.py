@@ -183,8 +183,8 @@ def _not_stopped(channel: str, to: str, subscriptions: Sequence[Subscription]) -
     if stopped.issuperset(asked):
         which = "All browsers of the contact are" if channel == WEBPUSH else "The address given with --to is"
         raise WinbackError(
-            f"{which} on the stop list (outbox.suppression): an unsubscribe, a complaint or a dead address. A test is "
-            f"no reason to write there; use another address. {NOTHING}"
+            f"{which} on the stop list (outbox.suppression says since when and why). A test is no reason to write "
+            f"there; use another address. {NOTHING}"
         )
     return tuple(each for each in subscriptions if each.endpoint not in stopped)
 

@@ -106,16 +106,16 @@ class Service:
         caller = request.client.host if request.client else "unknown"
         request.state.is_throttled = not self._throttle.take(caller)
         if request.state.is_throttled and not _may_be_genuine(request):
-            return _slower()
+            return _readable(request, _slower())
         try:
             response = await follow(request)
         except (psycopg.Error, WinbackError, OSError) as error:
             log.error("A call could not be kept (%s): refused with 503 for now.", type(error).__name__)  # noqa: TRY400 - the traceback could hold a body
             person = str(request.scope["path"]).startswith(("/unsubscribe/", "/preferences/"))
-            return pages.trouble() if person else PlainTextResponse("Try again later\n", 503)
+            return pages.trouble() if person else _readable(request, PlainTextResponse("Try again later\n", 503))
         if 400 <= response.status_code < 500:
             self._throttle.take(caller, REFUSAL_COSTS)
-        return response
+        return _readable(request, response)
 
     async def health(self) -> Response:
         """200 while the warehouse can be reached."""
@@ -138,7 +138,7 @@ class Service:
         try:
             message_id = tokens.read("webpush", token)
         except WinbackError:
-            return PlainTextResponse("Unknown\n", 404, headers=ANY_ORIGIN)
+            return PlainTextResponse("Unknown\n", 404)
         vendor = calls.Vendor(
             webpush.PROVIDER,
             lambda *_: Verdict.VERIFIED,
@@ -146,14 +146,12 @@ class Service:
             self._webpush,
             self._reports.of(message_id),
         )
-        answer = await self._webhook(request, vendor, PlainTextResponse("ok\n"), largest=SMALL_BODY)
-        answer.headers.update(ANY_ORIGIN)  # its refusals, too, can be read by the page that reports
-        return answer
+        return await self._webhook(request, vendor, PlainTextResponse("ok\n"), largest=SMALL_BODY)
 
     async def webpush_asked(self) -> Response:
         """What a browser asks before it posts JSON from another origin (Fetch, CORS preflight): it may."""
         allowed = {"Access-Control-Allow-Methods": "POST", "Access-Control-Allow-Headers": "Content-Type"}
-        return Response(status_code=204, headers={**ANY_ORIGIN, **allowed, "Access-Control-Max-Age": "86400"})
+        return Response(status_code=204, headers={**allowed, "Access-Control-Max-Age": "86400"})
 
     async def test(self) -> Response:
         """Where the links of a test message lead: nothing happens, and nothing is kept."""
@@ -265,6 +263,13 @@ def _may_be_genuine(request: Request) -> bool:
     if purpose in ("unsubscribe", "preferences"):
         return _message_id(purpose, parts[-1]) is not None
     return parts[1:3] in (["events", "sendgrid"], ["events", "twilio"])
+
+
+def _readable(request: Request, answer: Response) -> Response:
+    """The answer; where a service worker reports, the shop's page may read it, whatever it says."""
+    if str(request.scope["path"]).startswith("/events/webpush/"):
+        answer.headers.update(ANY_ORIGIN)
+    return answer
 
 
 def _slower() -> Response:

@@ -40,6 +40,7 @@ STATUS: Mapping[Verdict, int] = {
 REASONS: Mapping[Verdict, str] = {
     Verdict.UNSIGNED: "The signature's headers are missing.",
     Verdict.WRONG_SIGNATURE: "The signature does not fit this body and this address.",
+    Verdict.MALFORMED: "It is not what this provider sends.",
     Verdict.STALE: "It was signed more than 25 hours ago, or in the future.",
     Verdict.UNVERIFIABLE: "No key is configured to verify it by; it was refused for now.",
     Verdict.OVERSIZED: "The body is larger than is taken here.",

@@ -33,7 +33,10 @@ _NAMES = re.compile(
 """What such a column is called elsewhere. No code is, and were it taken for one, somebody would be given it."""
 
 
-_END = re.compile(r"expir|valid|^ends?\b|until|g[uü]ltig", re.IGNORECASE)
+_END = re.compile(
+    r"expir|valid|until|redeem|use.?by|best.?before|deadline|enddat|g[uü]ltig|ablauf|l[aä]uft|(?:^|[\W_])(?:ends?|bis)(?:$|[\W_])",
+    re.IGNORECASE,
+)
 """A column that says when codes end: left unread, customers would be given codes that a shop refuses."""
 
 

@@ -38,8 +38,8 @@ REASONS: Mapping[str, Reason] = {
     ),
     "suppressed": Reason(
         "On the stop list",
-        "They unsubscribed, complained, wrote STOP, were stopped by hand or by another system's list, or their address "
-        "bounced for good. They are not written to while that holds.",
+        "They unsubscribed, asked for a pause, complained, wrote STOP, were stopped by hand or by another system's "
+        "list, or their address bounced for good. They are not written to while that holds.",
     ),
     "same_person": Reason(
         "Same person as another contact",

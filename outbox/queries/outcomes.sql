@@ -101,7 +101,7 @@ with doubtful as materialized (
     cross join lateral (
         select e.event_key, e.kind, e.provider_message_id, e.occurred_at
         from events.report e
-        where e.message_id = d.message_id and e.channel = d.channel and outbox.is_proof(e.kind, e.message_id, e.channel)
+        where e.message_id = d.message_id and e.channel = d.channel and outbox.is_proof(e.kind, e.message_id, e.channel, e.provider_message_id)
         order by e.occurred_at
         limit 1
     ) as first
@@ -140,7 +140,7 @@ with heard as materialized (
     cross join lateral (
         select e.event_key, e.kind, e.provider_message_id, e.occurred_at
         from events.report e
-        where e.message_id = a.message_id and e.channel = a.channel and outbox.is_proof(e.kind, e.message_id, e.channel)
+        where e.message_id = a.message_id and e.channel = a.channel and outbox.is_proof(e.kind, e.message_id, e.channel, e.provider_message_id)
         order by e.occurred_at
         limit 1
     ) as first
@@ -176,7 +176,7 @@ select id from moved;
 -- The first thing that a provider or a person reported of a message on a channel and that proves that it had left.
 select provider, kind, occurred_at
 from events.report
-where message_id = :message_id and channel = :channel and outbox.is_proof(kind, message_id, channel)
+where message_id = :message_id and channel = :channel and outbox.is_proof(kind, message_id, channel, provider_message_id)
 order by occurred_at
 limit 1;
 

@@ -34,10 +34,14 @@ group by m.campaign, m.step;
 -- The newest business time of a simulated ledger; the database's time of a live one, or before the first run.
 select coalesce(
     (
-        select greatest(max(d.clock), (select max(m.accepted_at) from outbox.message m))
-        from outbox.run_day d
-        join outbox.run r using (run_id)
-        where r.mode = 'simulated'
+        select greatest(newest.clock, (select max(m.accepted_at) from outbox.message m))
+        from (
+            select max(d.clock) as clock
+            from outbox.run_day d
+            join outbox.run r using (run_id)
+            where r.mode = 'simulated'
+        ) as newest
+        where newest.clock is not null
     ),
     clock_timestamp()
 );

@@ -85,7 +85,7 @@ class WebPushSender:
             return outcomes
         failure = Misconfigured(
             "Push services refuse our VAPID key for everybody tried. Check the password of webpush_default "
-            "against the key with which the shop's pages subscribe browsers. Nobody was rejected for it."
+            "against the key with which the shop's pages subscribe browsers. Nobody else is rejected for it."
         )
         ours = wire.MISCONFIGURED
         spared = {

@@ -254,6 +254,9 @@ def test_without_a_webhook_url_the_public_one_is_reported_to(twilio: Twilio) -> 
         ({"host": "https://api.dublin.ie1.twilio.com", "extra": {"sandbox": True}}, "provider itself"),
         ({"login": "SK123"}, "account SID"),
         ({"password": ""}, "account SID"),
+        ({"extra": {"webhook_url": "https://h.example.com/t?key=abc"}}, "webhook_url of twilio_default is no address"),
+        ({"extra": {"webhook_url": "https://h.example.com/t#key"}}, "webhook_url of twilio_default is no address"),
+        ({"extra": {"webhook_url": "me:secret@h.example.com/t"}}, "webhook_url of twilio_default is no address"),
     ],
 )
 def test_a_wrong_connection_is_refused_before_anything_is_claimed(

@@ -156,6 +156,11 @@ def test_two_calls_with_the_same_events_in_opposite_order_do_not_deadlock(enviro
         (lambda client: sendgrid(client, [item("open", "x")], age=-600), 403, "stale"),
         (lambda client: sendgrid(client, b'{"event": "open"}'), 400, "malformed"),
         (lambda client: sendgrid(client, b"[{"), 400, "malformed"),
+        (
+            lambda client: client.post(CALLBACK, content=b"no form", headers={"X-Twilio-Signature": "x"}).status_code,
+            400,
+            "malformed",
+        ),
         (lambda client: sendgrid(client, b"[" * 100_000 + b"]" * 100_000), 400, "malformed"),
         (lambda client: client.post(CALLBACK, data=DELIVERED).status_code, 401, "unsigned"),
         (lambda client: twilio(client, CALLBACK, DELIVERED, token="other").status_code, 403, "wrong_signature"),
@@ -258,6 +263,8 @@ def test_health_says_whether_the_warehouse_answers(client: httpx.Client, monkeyp
         assert sendgrid(broken, [item("open", "x")]) == 503
         answer = broken.post(f"/unsubscribe/{tokens.sign('unsubscribe', MESSAGE)}")
         assert (answer.status_code, "try again" in answer.text) == (503, True)
+        report = broken.post(f"/events/webpush/{tokens.sign('webpush', MESSAGE)}", json={"event": "clicked"})
+        assert (report.status_code, report.headers["access-control-allow-origin"]) == (503, "*")
 
 
 def test_it_goes_on_after_the_server_closed_its_connections(client: httpx.Client, environment: str) -> None:

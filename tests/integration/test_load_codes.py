@@ -73,7 +73,9 @@ def test_an_unknown_promotion_and_a_bad_file_are_told_together(warehouse: str, t
 
 
 def test_one_code_is_told_in_the_singular(warehouse: str) -> None:
-    assert "1 code added to the pool of winback_discount10. It counts from " in _load("winback_discount10", "1").stdout
+    said = _load("winback_discount10", "1").stdout
+    assert "1 code added to the pool of winback_discount10. It counts from " in said
+    assert " on and never ends (--expires-at);" in said
 
 
 def test_a_code_that_is_in_a_pool_already_stops_the_whole_file(warehouse: str, tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_a_text_that_was_failed_for_the_accounts_sake_is_confirmed_by_its_report
     Outbound(sms=failing).simulate(until=SEND_AT + timedelta(seconds=1))
     found = dict(shop.rows("select message_id, provider_message_id from outbox.attempt where outcome = 'not_sent'"))
     assert found == {first: "SM1", second: None}
-    proof = "select outbox.is_proof('failed', id, 'sms') from outbox.message where id = %s"
+    proof = "select outbox.is_proof('failed', id, 'sms', 'SM1') from outbox.message where id = %s"
     assert [shop.rows(proof, each) for each in (first, second)] == [[(False,)], [(True,)]]
 
 
@@ -235,6 +235,16 @@ def test_a_report_belongs_to_the_attempt_whose_id_it_names_and_to_none_that_neve
     event(shop, "delivery_event", message_id, "delivered", channel="sms", provider="twilio", provider_message_id=named)
     assert Outbound().simulate(SEND_AT + timedelta(minutes=2)).totals["reconciled"] == 1
     assert stand(shop) == ("accepted", LATER, ["accepted", "not_sent"])
+
+
+@pytest.mark.parametrize("kind", ["failed", "dropped"])
+def test_a_failure_that_names_the_attempt_in_doubt_says_that_the_provider_had_it(shop: Shop, kind: str) -> None:
+    message_id = refused_at_once(shop)
+    Outbound(sms=lambda _: UNKNOWN).simulate(SEND_AT + timedelta(minutes=1))
+    event(shop, "delivery_event", message_id, kind, channel="sms", provider="twilio", provider_message_id="SM2")
+    with pytest.raises(WinbackError, match="had left: twilio reported it as"):
+        settle(message_id, "planned")
+    assert stand(shop) == ("accepted", LATER, ["not_sent", "accepted"])
 
 
 def test_of_two_attempts_that_a_provider_failed_the_report_belongs_to_the_one_it_names(shop: Shop) -> None:

@@ -178,6 +178,24 @@ def test_the_folder_that_is_its_own_is_emptied_whatever_an_earlier_version_left_
     assert "Sample values" in old.read_text()
 
 
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_no_folder_of_its_own_is_left_alone(
+    warehouse: str, folder: campaign_folder.Folder, tmp_path: Path, kind: str
+) -> None:
+    papers, place = tmp_path / "papers", tmp_path / "local/preview"
+    papers.mkdir()
+    (papers / "thesis.txt").write_text("years of work")
+    place.parent.mkdir()
+    if kind == "link":
+        place.symlink_to(papers)
+        result = run()
+    else:
+        result = run("--out", str(papers / "thesis.txt"))
+    assert isinstance(result.exception, WinbackError)
+    assert "holds something else than a preview" in str(result.exception)
+    assert [each.read_text() for each in papers.iterdir()] == ["years of work"]
+
+
 def test_a_folder_with_something_else_in_it_is_left_alone(
     warehouse: str, folder: campaign_folder.Folder, tmp_path: Path
 ) -> None:

@@ -68,6 +68,21 @@ def test_what_the_export_writes_is_read_back(shop: Shop, tmp_path: Path) -> None
     assert [row[0] for row in found] == ["email", "sms"]
 
 
+def test_a_live_ledger_stands_in_the_present_and_not_at_its_last_message(shop: Shop, tmp_path: Path) -> None:
+    """Otherwise other systems would go on writing to whoever opted out since."""
+    shop.planned(shop.contact("ann", email="ann@example.com"), run_mode="live")
+    accepted = "update outbox.message set state = 'accepted', accepted_at = %s, accepted_channel = 'email'"
+    shop.owner.execute("update outbox.message set state = 'sending'")
+    shop.owner.execute(accepted, [BUILT_AT])
+    file = tmp_path / "list.csv"
+    assert told(suppress(file, "channel,address\nemail,ann@example.com\n"))["suppressed"] == 1
+    assert shop.value("select now() - suppressed_at < '1 hour' from outbox.suppression")
+    assert told(CliRunner().invoke(register(), ["export", "suppressions", "--file", str(tmp_path / "out.csv")])) == {
+        "rows": 1,
+        "without_contact": 0,
+    }
+
+
 def test_a_list_extends_an_earlier_one_never_shortens_it_and_what_is_over_stays_out(
     warehouse: str, tmp_path: Path
 ) -> None:

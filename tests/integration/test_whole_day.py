@@ -50,7 +50,7 @@ alter table outbox.message enable row level security;
 create policy remembered on outbox.message to winback_sender, winback_analyst, winback_webhook using (true);
 alter table outbox.decision enable row level security;
 create policy remembered on outbox.decision to winback_sender, winback_analyst, winback_webhook using (true);
-alter table outbox.message drop constraint message_campaign_contact_id_episode_on_step_key;
+alter table outbox.message drop constraint message_step_once;
 alter table outbox.message drop constraint message_episode_excl;
 drop index outbox.coupon_grant_step;
 """

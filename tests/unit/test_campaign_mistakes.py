@@ -127,6 +127,7 @@ def test_a_file_that_is_no_yaml_names_the_line(folder: Folder) -> None:
         ("  messages_per_day: 5: 000", "does a text with a colon lack its quotes"),
         ("  messages_per_day 5000", "or the line before its colon"),
         ("  messages_per_day: [5000", "a bracket is never closed, or a comma is missing"),
+        ('  messages_per_day: ["09:00" "20:00"]', "a bracket is never closed, or a comma is missing"),
         ("  messages_per_day: 'We've missed you'", "a text goes on after its closing quotation mark"),
         ('  messages_per_day: "STOP" to opt out', "a text goes on after its closing quotation mark"),
         ("  messages_per_day: [Sale] now", "does a value that begins with [ or { lack its quotes"),
@@ -150,6 +151,12 @@ def test_what_the_parser_stumbles_over_is_said_in_words_of_a_person(folder: Fold
         assert any(
             f"winback.yml, line {line + each}: is not valid YAML, here or on the line" in refusal for each in range(3)
         )
+
+
+@pytest.mark.parametrize("never", ["2026-11-31", "2026-02-30 10:00:00", "2026-11-30 25:00:00"])
+def test_a_day_that_no_calendar_has_is_told_with_its_line(folder: Folder, never: str) -> None:
+    line = folder.change(folder.winback, "live_from:  ", f"live_from: {never}  ")
+    assert f"winback.yml, line {line}, live_from: no calendar has this day, or no clock this hour." in folder.refusal()
 
 
 def test_a_step_after_a_disabled_one_is_never_reached(folder: Folder) -> None:
