@@ -164,4 +164,4 @@ def _freshness() -> Iterator[Line]:
     if late:
         yield warning("fresh data", f"today's run would still have to wait: {late[0]}")
     else:
-        yield ok("fresh data", "the loads reach up to this morning")
+        yield ok("fresh data", f"the loads reach up to the beginning of {today} ({zone})")

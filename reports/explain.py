@@ -125,13 +125,20 @@ def explain(contact_id: str, as_of: date | None = None, campaign: str | None = N
         heading=f"{day} ({day:%A})",
         verdicts=verdicts,
         notes=[*notes, *([known.missing] if known.missing else [])],
-        before=_lines(earlier, timezone)[-HINDSIGHT:],
+        before=_before(_lines(earlier, timezone)),
         after=_lines(later, timezone),
         counted_up_to=shown(clock, timezone) if clock else "the beginning: nothing was run yet",
         decisions=len(decisions),
         messages=len({row["message_id"] for row in timeline if row["message_id"]}),
         messages_of_day=len({row["message_id"] for row in timeline if row["as_of"] == day and row["message_id"]}),
     )
+
+
+def _before(lines: Sequence[Line]) -> list[Line]:
+    """The last few of them, and how many more there are."""
+    hidden = len(lines) - HINDSIGHT
+    told = f"{hidden} more {plural(hidden, 'line', 'lines')} before that, in reports.rpt_timeline"
+    return [*([Line("...", told)] if hidden > 0 else []), *lines[-HINDSIGHT:]]
 
 
 def _not_listed(contact_id: str, timeline: Sequence[Row]) -> str:
@@ -328,10 +335,12 @@ def _stop(row: Row, timezone: str) -> str:
 
 def _lines(rows: Sequence[Row], timezone: str) -> list[Line]:
     """The rows as lines; what a provider reports twice in a row is told once."""
-    lines = [Line(shown(row["happened_at"], timezone), story.sentence(row, timezone)) for row in rows]
-    return [
-        line for line, before in zip(lines, [None, *lines], strict=False) if before is None or line.what != before.what
-    ]
+    lines: list[Line] = []
+    for row in rows:
+        line = Line(shown(row["happened_at"], timezone), story.sentence(row, timezone))
+        if row["kind"] == "purchase" or not lines or line.what != lines[-1].what:
+            lines.append(line)
+    return lines
 
 
 def _describe(person: Row) -> str:

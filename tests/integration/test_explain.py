@@ -122,6 +122,21 @@ def test_who_has_never_bought_hears_that_no_clock_runs(week: Story) -> None:
     )
 
 
+@pytest.mark.parametrize(("orders", "more"), [(6, []), (7, ["1 more line"]), (9, ["3 more lines"])])
+def test_of_a_long_story_the_last_lines_are_told_and_the_others_counted(
+    reports: psycopg.Connection, orders: int, more: list[str]
+) -> None:
+    it = Scenario(reports)
+    it.define(winback())
+    it.contact("ann")
+    for day in range(1, orders + 1):
+        it.order(f"ann-{day}", "ann", at(day, 12, month=9))
+    it.decide(it.run(on(2)), on(2), "ann", "day30", "skip", "purchased_since")
+    *counted, first = [line.what for line in explain("ann", on(2)).before][:-5]
+    assert counted == [f"{words} before that, in reports.rpt_timeline" for words in more]
+    assert "before that" not in first
+
+
 def test_who_is_past_every_step_hears_that_none_is_left(reports: psycopg.Connection) -> None:
     it = Scenario(reports)
     it.define(winback())
