@@ -131,6 +131,15 @@ def fold_landed(desk: psycopg.Connection, clock: datetime, *, stopping: Callable
             landed.mark_everything(desk)
 
 
+def fold_wishes(desk: psycopg.Connection, clock: datetime) -> None:
+    """What people and providers have said since the last dispatch becomes suppressions: for whoever asks who is on the
+    stop list in between. Commits."""
+    from outbox import outcomes
+
+    fold_landed(desk, clock)
+    outcomes.fold_preferences(desk)
+
+
 def look_up_doubtful(desk: psycopg.Connection, clock: datetime) -> None:
     """Settles messages in doubt that a provider's own log has. A log that may not be read hinders no sending."""
     from outbox import reconcile

@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
         Times are ISO 8601 in UTC; an empty until is for good. Without addresses: `select * from
         handoff.suppressions_out`.
         """
+        from cli.dispatch import fold_wishes
         from outbox import suppressions as stops
         from outbox.runs import business_now
         from outbox.sql import ledger
@@ -47,6 +48,7 @@ def register(app: typer.Typer) -> None:
         context.use_warehouse()
         with ledger() as desk:
             at = business_now(desk)
+            fold_wishes(desk, at)
             with _out(file) as target:
                 rows = _write(target, stops.COLUMNS, stops.suppressed(desk, at=at))
             unknown = stops.without_contact(desk, at=at)

@@ -21,7 +21,12 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def report(
         run: Annotated[UUID | None, typer.Option(help="Only this run's page.")] = None,
-        as_of: Annotated[datetime | None, typer.Option(help="Only the pages of this day's runs.", formats=DAYS)] = None,
+        as_of: Annotated[
+            datetime | None,
+            typer.Option(
+                help="Only the pages of this day's runs, and anew those of the seven days before it.", formats=DAYS
+            ),
+        ] = None,
         first: Annotated[
             datetime | None, typer.Option("--from", help="The page over the days begins with this one.", formats=DAYS)
         ] = None,

@@ -93,7 +93,7 @@ with DAG(
     report = WinbackOperator(
         task_id="report",
         arguments=["report", "--as-of", AS_OF],
-        doc_md="The page of the run. Always runs, and never turns a failed run green.",
+        doc_md="The page of the run, and anew those of the week before. Always runs, never turns a failed run green.",
     ).as_teardown()
 
     served = verdict(gate.output["held"], gate.output["why"])

@@ -118,9 +118,12 @@ def judged(connection: psycopg.Connection, run_id: UUID) -> list[Judged]:
 
 def _is_first(connection: psycopg.Connection, judged: Judged) -> bool:
     row = connection.execute(
-        "select not exists (select from outbox.message as m inner join outbox.run as r using (run_id)"
-        " where m.campaign = %s and m.definition_hash = %s and r.mode = 'live' and r.run_id <> %s)",
-        [judged.campaign, judged.definition_hash, judged.run_id],
+        # By its run: of the messages, which may be many, only those of runs that went by this definition are asked for.
+        "select not exists (select from outbox.run as r inner join outbox.definition as bundle"
+        " on bundle.hash = r.definition_hash where r.mode = 'live' and r.run_id <> %(run)s"
+        " and bundle.body -> 'campaigns' ->> %(campaign)s = %(hash)s and exists (select from outbox.message as m"
+        " where m.run_id = r.run_id and m.campaign = %(campaign)s and m.definition_hash = %(hash)s))",
+        {"run": judged.run_id, "campaign": judged.campaign, "hash": judged.definition_hash},
     ).fetchone()
     return bool(row and row[0]) and judged.body["mode"] != "shadow" and bool(judged.body["enabled"])
 

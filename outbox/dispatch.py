@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import psycopg
 
@@ -118,6 +119,7 @@ class Dispatcher:
         self._shard = shard
         self._progress = progress
         self._lanes = [Lane(number, senders, self.shared) for number in range(max(1, connections))]
+        self._zone = ZoneInfo("UTC")
         self._told: set[str] = set()
         self._told_groups: set[Group] = set()
 
@@ -194,18 +196,24 @@ class Dispatcher:
 
     def _is_failing(self, desk: psycopg.Connection, group: Group, now: datetime) -> bool:
         """Whether too many of the group's last messages failed, in whichever process: then nothing of it is claimed."""
-        limits = brakes.Limits.of(runs.definition(desk, group.definition_hash))
+        definition = runs.definition(desk, group.definition_hash)
+        self._zone = ZoneInfo(definition["timezone"])
+        limits = brakes.Limits.of(definition)
         if found := brakes.failing(desk, group.campaign, group.channel, limits, clock=now):
             self.shared.watch.hold(found)
             self._tell_of_brakes(desk, now)
         return found is not None
+
+    def _day(self, now: datetime) -> date:
+        """The day in the campaigns' zone, as every other alert is dated."""
+        return now.astimezone(self._zone).date()
 
     def _tell_of_brakes(self, desk: psycopg.Connection, now: datetime) -> None:
         for found in self.shared.watch.held():
             title = f"{found.campaign} stopped itself on {found.channel}: too many messages fail"
             if title not in self._told:
                 self._told.add(title)
-                notice = notices.Notice(notices.CAMPAIGN_STOPPED, found.what, now.date(), title, str(found))
+                notice = notices.Notice(notices.CAMPAIGN_STOPPED, found.what, self._day(now), title, str(found))
                 notices.post(desk, notice, at=now)
                 self._progress(title)
 
@@ -234,7 +242,7 @@ class Dispatcher:
             notice = notices.Notice(
                 notices.TEMPLATE_REFUSED,
                 group.campaign,
-                now.date(),
+                self._day(now),
                 f"{group.campaign}: the provider refuses a template for {group.channel}",
                 f"{why} What was planned with this template was not sent; everything else goes on.",
             )
@@ -246,7 +254,7 @@ class Dispatcher:
             notice = notices.Notice(
                 notices.CAMPAIGN_STOPPED,
                 campaign,
-                now.date(),
+                self._day(now),
                 f"{campaign} stopped itself: its batches fail",
                 f"Batch after batch of {campaign} failed or was refused, the last through {group.channel}, so "
                 "this process stopped sending for it. What was not sent stays planned and is tried again by "
@@ -294,7 +302,7 @@ class Dispatcher:
             found = Unreachable(channel, why, waiting["messages"], waiting["first_expires"])
             title = f"{channel}: the provider cannot be reached"
             notices.post(
-                desk, notices.Notice(notices.PROVIDER_UNREACHABLE, channel, now.date(), title, str(found)), at=now
+                desk, notices.Notice(notices.PROVIDER_UNREACHABLE, channel, self._day(now), title, str(found)), at=now
             )
             yield found
 

@@ -141,8 +141,9 @@ def settle(connection: psycopg.Connection, message_id: uuid.UUID, state: str, *,
             )
         now: datetime = queries.database_now(connection)
         told = json.dumps({"source": "operator", "by": by, "text": evidence, "at": now.isoformat()})
-        # A simulated message has its times in the simulation.
-        clock = row["closed_at"] if row["mode"] == SIMULATED else now
+        # A simulated message has its times in the simulation, and one that was accepted was so when it left, not when
+        # somebody found out: purchases, caps and later steps count from there.
+        clock = row["closed_at"] if row["mode"] == SIMULATED or state == "accepted" else now
         queries.settle_attempt(
             connection,
             message_id=message_id,

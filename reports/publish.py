@@ -14,6 +14,9 @@ import psycopg
 from reports import read, render
 from reports.read import Page, Row
 
+STILL_CHANGING = timedelta(days=7)
+"""How long after a run its page is written again with those of the next days: messages leave late, people open and buy
+later still."""
 DAYS_SHOWN = 31
 """How many days the page over the days holds where no stretch is asked for: the last ones."""
 
@@ -25,7 +28,7 @@ class Choice:
     run_id: uuid.UUID | None = None
     """This run's page."""
     as_of: date | None = None
-    """The pages of this day's runs."""
+    """The pages of this day's runs, and anew those of the days before it on which something may still happen."""
     first: date | None = None
     """The page over the days begins here, and only runs from here on get a page."""
     last: date | None = None
@@ -57,10 +60,11 @@ def publish(choice: Choice, folder: Path, links: render.Links) -> Published:
             first = newest - timedelta(days=DAYS_SHOWN - 1)
         within = read.runs(connection, first, last)
         chosen = _choose(connection, choice, within)
-        numbers = {run["run_id"]: read.page(connection, [run]) for run in chosen}
+        changing = [*_changing(connection, choice, folder), *chosen]
+        numbers = {run["run_id"]: read.page(connection, [run]) for run in changing}
         over_days = read.page(connection, within)
     written: dict[uuid.UUID, Path] = {}
-    for run in chosen:
+    for run in changing:
         path = folder / render.file_name(run)
         render.write(path, render.run_page(numbers[run["run_id"]], links))
         written[run["run_id"]] = path
@@ -69,6 +73,14 @@ def publish(choice: Choice, folder: Path, links: render.Links) -> Published:
     render.write(index, render.days_page(over_days, links, there))
     one = choice.run_id or choice.as_of
     return Published(index, written, numbers[chosen[-1]["run_id"]] if one else over_days, chosen)
+
+
+def _changing(connection: psycopg.Connection[Any], choice: Choice, folder: Path) -> list[Row]:
+    """The runs of the days before the chosen one whose pages lie there: what they say may have changed since."""
+    if choice.run_id or not choice.as_of:
+        return []
+    earlier = read.runs(connection, choice.as_of - STILL_CHANGING, choice.as_of - timedelta(days=1))
+    return [run for run in earlier if (folder / render.file_name(run)).exists()]
 
 
 def _choose(connection: psycopg.Connection[Any], choice: Choice, within: Sequence[Row]) -> Sequence[Row]:

@@ -82,8 +82,28 @@ where d.run_id = :run_id;
 -- do nothing would lose people in silence, and looks into every index before it writes. The lock lets nobody freeze in between.
 -- What another tool sent to the person's other contacts, or under a step's former key, the decision saw; a file read since stops the
 -- message at the claim, which gives its code back.
--- A message, its grant and its event have one id; what a message does not hold is read from the requests again, by their key.
-with planned as (
+-- A message, its grant and its event have one id, made once: each of the three is written from the same rows.
+with requested as materialized (
+    select r.*, outbox.new_id() as id
+    from handoff.send_requests r
+    where r.run_id = :run_id and not :withheld::jsonb ? r.campaign and not exists (
+        select from outbox.message m
+        where m.contact_id = r.contact_id and m.campaign = r.campaign and m.step = r.step and (
+            m.episode_on = r.episode_on
+            or (
+                m.state not in ('skipped', 'expired', 'rejected')
+                and m.episode_on < r.episode_on + r.step_days
+                and m.episode_on + m.step_days > r.episode_on
+            )
+        )
+    ) and not exists (
+        select from outbox.imported_send i
+        where i.contact_id = r.contact_id and i.campaign = r.campaign and i.step = r.step
+            and i.episode_on < r.episode_on + r.step_days
+            and i.episode_on + i.step_days > r.episode_on
+    )
+    order by r.contact_id        -- as most of the indexes lie
+), planned as (
     insert into outbox.message (
         id, run_id, campaign, contact_id, episode_on, step, step_days, as_of, due_on, mode, channels, template_hash, merge_fields,
         variant, offer, coupon_grant_id, tag, consent, definition_hash, not_before, not_after, planned_at
@@ -91,49 +111,23 @@ with planned as (
     select r.id, r.run_id, r.campaign, r.contact_id, r.episode_on, r.step, r.step_days, r.as_of, r.due_on, r.mode, r.channels,
         r.template_hash, r.merge_fields, r.variant, r.offer, case when r.coupon_code is not null then r.id end, r.tag, r.consent,
         r.definition_hash, r.not_before, r.not_after, :at
-    from (
-        select requests.*, outbox.new_id() as id
-        from handoff.send_requests requests
-        where requests.run_id = :run_id and not :withheld::jsonb ? requests.campaign and not exists (
-            select from outbox.message m
-            where m.contact_id = requests.contact_id and m.campaign = requests.campaign and m.step = requests.step and (
-                m.episode_on = requests.episode_on
-                or (
-                    m.state not in ('skipped', 'expired', 'rejected')
-                    and m.episode_on < requests.episode_on + requests.step_days
-                    and m.episode_on + m.step_days > requests.episode_on
-                )
-            )
-        ) and not exists (
-            select from outbox.imported_send i
-            where i.contact_id = requests.contact_id and i.campaign = requests.campaign and i.step = requests.step
-                and i.episode_on < requests.episode_on + requests.step_days
-                and i.episode_on + i.step_days > requests.episode_on
-        )
-        order by requests.contact_id        -- as most of the indexes lie
-        offset 0                            -- or the id would be made anew wherever it is named
-    ) as r
-    returning coupon_grant_id, campaign, contact_id, episode_on, step
-), coupons as materialized (
-    select p.coupon_grant_id, r.promotion, r.coupon_code, r.contact_id, r.campaign, r.episode_on, r.step, r.as_of, r.valid_until,
-        coalesce(r.contact_event, 'coupon_assigned') as event
-    from planned p
-    join handoff.send_requests r using (campaign, contact_id, episode_on, step)
-    where r.run_id = :run_id and p.coupon_grant_id is not null
+    from requested r
+    returning coupon_grant_id
 ), granted as (
     insert into outbox.coupon_grant (
         id, promotion, code, contact_id, campaign, episode_on, step, as_of, granted_at, valid_until
     )
-    select c.coupon_grant_id, c.promotion, c.coupon_code, c.contact_id, c.campaign, c.episode_on, c.step, c.as_of, :at,
-        c.valid_until
-    from coupons c
+    select r.id, r.promotion, r.coupon_code, r.contact_id, r.campaign, r.episode_on, r.step, r.as_of, :at, r.valid_until
+    from requested r
+    where r.coupon_code is not null
     returning 1
 ), assigned as (
     insert into outbox.contact_event (contact_id, name, payload, occurred_at, caused_by)
-    select c.contact_id, c.event, jsonb_build_object(
-        'promotion', c.promotion, 'code', c.coupon_code, 'campaign', c.campaign, 'step', c.step, 'valid_until', c.valid_until
-    ), :at, c.coupon_grant_id
-    from coupons c
+    select r.contact_id, coalesce(r.contact_event, 'coupon_assigned'), jsonb_build_object(
+        'promotion', r.promotion, 'code', r.coupon_code, 'campaign', r.campaign, 'step', r.step, 'valid_until', r.valid_until
+    ), :at, r.id
+    from requested r
+    where r.coupon_code is not null
     returning 1
 )
 select

@@ -21,24 +21,26 @@ from unnest(:addresses::text[]) as known (address)
 where exists (
     select from outbox.suppression s
     where s.channel = :channel and s.address_hash = outbox.address_hash(:channel, known.address)
-        and s.lifted_at is null and s.suppressed_at <= :at::timestamptz and (s.until is null or s.until > :at::timestamptz)
+        and s.lifted_at is null and (s.until is null or s.until > :at::timestamptz)
 );
 
 -- name: suppressed_addresses(at)
 -- What other systems must not write to either, with the address as the raw tables have it. It leaves the database for a file.
+-- What lies after the clock has not happened yet in a simulation; live, a host's clock that is ahead of the database's unsays nothing.
 select s.channel, known.address, r.contact_id, s.reason, s.suppressed_at as since, s.until
 from handoff.recipients r
 cross join lateral (values ('email', r.email, r.email_hash), ('sms', r.phone, r.phone_hash)) as known (channel, address, address_hash)
 join outbox.suppression s on s.channel = known.channel and s.address_hash = known.address_hash
-where s.lifted_at is null and s.suppressed_at <= :at::timestamptz and (s.until is null or s.until > :at::timestamptz)
+where s.lifted_at is null and (s.until is null or s.until > :at::timestamptz)
+    and (s.suppressed_at <= :at::timestamptz or not exists (select from outbox.run where mode = 'simulated'))
 order by s.channel, r.contact_id, s.reason;
 
 -- name: suppressed_without_contact(at)$
 -- Addresses on the stop list that no contact has any more: nobody can say what they are.
 select count(distinct (s.channel, s.address_hash))
 from outbox.suppression s
-where s.channel in ('email', 'sms') and s.lifted_at is null
-    and s.suppressed_at <= :at::timestamptz and (s.until is null or s.until > :at::timestamptz)
+where s.channel in ('email', 'sms') and s.lifted_at is null and (s.until is null or s.until > :at::timestamptz)
+    and (s.suppressed_at <= :at::timestamptz or not exists (select from outbox.run where mode = 'simulated'))
     and not exists (
         select
         from handoff.recipients r

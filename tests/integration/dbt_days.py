@@ -91,8 +91,10 @@ def begin(
     definitions: Sequence[Mapping[str, Any]] = (),
     mode: str = "simulated",
     target: str = "prod",
+    clock: datetime | None = None,
 ) -> uuid.UUID:
-    """A run in state building for the days (clock 05:00 in New York); one that is open is abandoned first."""
+    """A run in state building for the days; one that is open is abandoned first. The clock: 05:00 in New York of each
+    day, or of all of them the one given."""
     bodies = [dict(body) for body in definitions] or [dbt_definition.winback()]
     hashes = {}
     for body in bodies:
@@ -106,13 +108,13 @@ def begin(
     _define(connection, dbt_definition.digest(bundle), "bundle", bundle)
     connection.execute("update outbox.run set state = 'abandoned' where state in ('building', 'built', 'validated')")
     run_id = uuid.uuid4()
-    clocks = [at(day, "05:00") for day in days]
+    clocks = [clock or at(day, "05:00") for day in days]
     insert(
         connection, "outbox.run", run_id=run_id, mode=mode, clock=max(clocks), target=target, holder="test",
         definition_hash=dbt_definition.digest(bundle), lease_until=datetime.now(ZoneInfo("UTC")) + timedelta(hours=1),
     )  # fmt: skip
-    for day, clock in zip(days, clocks, strict=True):
-        insert(connection, "outbox.run_day", run_id=run_id, as_of=date.fromisoformat(day), clock=clock)
+    for day, its_clock in zip(days, clocks, strict=True):
+        insert(connection, "outbox.run_day", run_id=run_id, as_of=date.fromisoformat(day), clock=its_clock)
     connection.commit()
     return run_id
 

@@ -65,6 +65,15 @@ def test_the_stop_outlives_its_process_and_holds_for_the_other_shards(failing: S
     assert failing.value("select count(*) from outbox.notice") == 1
 
 
+def test_what_the_team_is_told_is_dated_by_the_day_of_the_campaigns_zone(shop: Shop) -> None:
+    """As the runs are: otherwise the page of a day would show the alerts of another."""
+    errors = {"stop_percent": 20, "of_at_least": 20, "within_minutes": 60}
+    shop.define(campaign(errors=errors, timezone="Pacific/Auckland"))
+    shop.planned_many(MESSAGES)
+    Outbound(batch_size=10, email=every(3, UNKNOWN)).simulate(until=SOON, connections=1)
+    assert shop.value("select on_day from outbox.notice") == SEND_AT.date() + timedelta(days=1)
+
+
 def test_the_stop_ends_by_itself_when_its_window_has_passed(failing: Shop) -> None:
     Outbound(batch_size=10, email=every(3, UNKNOWN)).simulate(until=SOON, connections=1)
     out = Outbound()

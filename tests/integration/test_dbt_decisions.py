@@ -78,7 +78,12 @@ def _people(connection: Any) -> None:
         order(connection, f"o-{contact_id}", contact_id, due)
     order(connection, "o-nobody", "unknown", due)
     connection.execute("update raw.orders set status = 'refunded', refunded_total = 20 where order_id = 'o-refunded'")
-    for contact_id, ordered_at in {"late": late, "before_the_window": older, "day29": at("2017-09-02")}.items():
+    for contact_id, ordered_at in {
+        "late": late,
+        "before_the_window": older,
+        "day29": at("2017-09-02"),
+        "caught_up": at("2017-09-05"),
+    }.items():
         contact(connection, contact_id)
         order(connection, f"o-{contact_id}", contact_id, ordered_at)
     contact(connection, "spouse_a", phone="+12125550101", email="a@example.com")
@@ -359,3 +364,13 @@ def test_each_campaign_of_a_run_is_decided_by_its_own_mode(history: dict[str, An
         ("for_friends", "live_1"),
         ("hardly_anyone_left_alone", "live_2"),
     ]
+
+
+def test_a_day_that_is_caught_up_on_too_late_gives_no_code_to_whom_no_message_could_reach(
+    history: dict[str, Any],
+) -> None:
+    with connect(Role.OWNER) as connection:
+        for clock, decision in ((at("2017-10-08", "05:00"), "send"), (at("2017-10-09", "05:00"), "skip/too_late")):
+            run_id = begin(connection, "2017-10-05", clock=clock)
+            build()
+            assert decisions(run_id)["caught_up", "day30"] == decision

@@ -19,13 +19,13 @@ TAG = "customer_not-active_after-reactivation"
 
 @pytest.fixture(scope="module")
 def history(postgres: str, template_database: str) -> Iterator[dict[str, Any]]:
-    """Four days decided and enqueued. Day -> {(contact, step): decision}; `tags <day>`: what was asked for;
+    """Five days decided and enqueued. Day -> {(contact, step): decision}; `tags <day>`: what was asked for;
     `gate <day>`: the rules of the gate that do not hold."""
     with database(postgres, template_database), connect(Role.OWNER) as connection:
         connection.autocommit = True
         _people(connection)
         told: dict[str, Any] = {}
-        for day in ("2017-10-01", "2017-10-05", "2017-10-08", "2017-10-10"):
+        for day in ("2017-10-01", "2017-10-05", "2017-10-08", "2017-10-10", "2017-10-11"):
             run_id = begin(connection, day, definitions=[dbt_definition.reactivation()])
             build()
             told[day] = decisions(run_id)
@@ -36,6 +36,8 @@ def history(postgres: str, template_database: str) -> Iterator[dict[str, Any]]:
                 _visit(connection, "created", at("2017-10-03"))
             if day == "2017-10-08":
                 _visit(connection, "quiet", at("2017-10-09"))
+            if day == "2017-10-10":
+                _visit(connection, "machine", at("2017-10-08"))  # landed late
         yield told
 
 
@@ -90,6 +92,9 @@ def test_who_stayed_away_is_tagged_without_a_message(history: dict[str, Any]) ->
 
 def test_any_sign_of_life_takes_the_tag_away(history: dict[str, Any]) -> None:
     assert history["tags 2017-10-10"] == [("quiet", TAG, "remove")]
+    assert ("machine", TAG, "remove") in history["tags 2017-10-11"], (
+        "however late it landed, within the days of a message"
+    )
 
 
 def test_a_tag_is_asked_for_once(history: dict[str, Any]) -> None:
@@ -98,5 +103,5 @@ def test_a_tag_is_asked_for_once(history: dict[str, Any]) -> None:
 
 def test_the_gate_lets_every_day_of_it_pass(history: dict[str, Any]) -> None:
     assert {day: history[day] for day in history if day.startswith("gate")} == {
-        f"gate 2017-10-{day}": set() for day in ("01", "05", "08", "10")
+        f"gate 2017-10-{day}": set() for day in ("01", "05", "08", "10", "11")
     }

@@ -136,6 +136,15 @@ def test_the_command_writes_the_verdict_down_and_enqueue_takes_it(built: Built, 
     again = run_gate(built)
     assert json.loads(again.stdout.splitlines()[-1]) == said, "a retried task is told the same"
     assert enqueue(built.run_id).messages == 4
+    later = uuid.uuid4()
+    with connect(Role.OWNER) as owner:
+        owner.execute(
+            "insert into outbox.run (run_id, mode, clock, definition_hash, target, holder, lease_until)"
+            " select %s, mode, clock, definition_hash, target, 'later', lease_until from outbox.run where run_id = %s",
+            [later, built.run_id],
+        )
+    assert gate.first_live(built.run_id) == ["second", "winback"], "its own messages make no run a later one"
+    assert gate.first_live(later) == []
 
 
 @pytest.mark.parametrize(("policy", "minutes"), [("first", 300), ("always", 300), ("never", 30)])

@@ -91,6 +91,20 @@ def settle(message_id: uuid.UUID, state: str) -> str:
         return outcomes.settle(connection, message_id, state, by="Kim", evidence="not in the provider's log")
 
 
+def test_what_a_person_knows_to_have_left_left_when_it_was_tried_and_not_when_they_found_out(shop: Shop) -> None:
+    message_id = shop.planned(run_mode="live")
+    shop.owner.execute("update outbox.message set state = 'sending'")
+    shop.owner.execute(
+        "insert into outbox.attempt (message_id, attempt_no, channel, worker, opened_at, lease_until)"
+        " values (%s, 1, 'email', 'w', %s, %s)",
+        [message_id, SEND_AT, SEND_AT],
+    )
+    shop.owner.execute("update outbox.attempt set outcome = 'unknown', closed_at = %s", [SEND_AT])
+    shop.owner.execute("update outbox.message set state = 'in_doubt'")
+    settle(message_id, "accepted")
+    assert shop.value("select accepted_at from outbox.message") == SEND_AT
+
+
 def test_a_named_person_releases_a_message_that_never_left_and_it_is_sent_once(shop: Shop) -> None:
     message_id = doubtful(shop)
     assert settle(message_id, "planned") == "winback day30"

@@ -355,3 +355,11 @@ def test_every_report_and_column_says_in_the_database_what_it_is(reports: psycop
         " and (obj_description(c.oid, 'pg_class') is null or col_description(c.oid, a.attnum) is null)"
     ).fetchall()
     assert silent == []
+
+
+def test_a_live_ledger_counts_up_to_the_present_and_not_to_its_last_message(reports: psycopg.Connection) -> None:
+    assert select("select reporting_at from reports.rpt_clock") == [(None,)]
+    it = Scenario(reports)
+    it.define(winback())
+    it.run(on(2), mode="live")
+    assert select("select now() - reporting_at < '1 minute' from reports.rpt_clock") == [(True,)]

@@ -177,6 +177,21 @@ def test_only_the_pages_asked_for_are_written(week: Story, tmp_path: Path) -> No
     assert sorted(path.name[:14] for path in tmp_path.iterdir()) == ["index.html", "run-2017-10-02", "run-2017-10-05"]
 
 
+def test_the_pages_of_the_week_before_a_day_are_written_again_with_its_own(week: Story, tmp_path: Path) -> None:
+    publish.publish(publish.Choice(as_of=on(2)), tmp_path, render.Links())
+    publish.publish(publish.Choice(as_of=on(5)), tmp_path, render.Links())
+    second, fifth = (next(tmp_path.glob(f"run-2017-10-0{day}*")) for day in (2, 5))
+    for page in (second, fifth):
+        page.write_text("old")
+    done = publish.publish(publish.Choice(as_of=on(2)), tmp_path, render.Links())
+    assert (second.read_text() == "old", fifth.read_text() == "old") == (False, True), "a later one is not its business"
+    second.write_text("old")
+    done = publish.publish(publish.Choice(as_of=on(5)), tmp_path, render.Links())
+    assert "old" not in (second.read_text(), fifth.read_text())
+    assert {second, fifth} == set(done.pages.values())
+    assert (done.page.headline["people_reached"], len(list(tmp_path.iterdir()))) == (0, 3), "the day's own numbers"
+
+
 def test_a_stretch_of_days_is_counted_by_itself(week: Story, tmp_path: Path) -> None:
     done = publish.publish(publish.Choice(first=date(2017, 10, 3), last=date(2017, 10, 5)), tmp_path, render.Links())
     assert (done.page.headline["people_reached"], done.page.back["people_came_back"]) == (2, 1)

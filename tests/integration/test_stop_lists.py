@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,19 @@ def test_a_live_ledger_stands_in_the_present_and_not_at_its_last_message(shop: S
         "rows": 1,
         "without_contact": 0,
     }
+
+
+def test_what_was_said_since_the_last_dispatch_is_in_the_export(shop: Shop, tmp_path: Path) -> None:
+    shop.contact("ann", email="ann@example.com")
+    now = datetime.now(UTC)
+    shop.owner.execute(
+        "insert into events.preference (event_key, channel, kind, source, address_hash, occurred_at, received_at)"
+        " values ('x', 'email', 'unsubscribed', 'one_click', outbox.address_hash('email', 'ann@example.com'), %s, %s)",
+        [now + timedelta(minutes=3), now],
+    )
+    file = tmp_path / "out.csv"
+    said = told(CliRunner().invoke(register(), ["export", "suppressions", "--file", str(file)]))
+    assert (said["rows"], "ann@example.com" in file.read_text()) == (1, True), "though its host's clock is ahead"
 
 
 def test_a_list_extends_an_earlier_one_never_shortens_it_and_what_is_over_stays_out(

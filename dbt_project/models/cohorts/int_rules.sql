@@ -40,6 +40,7 @@ facts as (
         days.cap_per_day,
         days.cap_per_7_days,
         days.max_late_days,
+        days.clock,
         days.live_from,
         days.is_simulated,
         steps.position,
@@ -145,7 +146,11 @@ final as (
                 case when purchased_since_at is not null then 'purchased_since' end,
                 case when active_since_at is not null then 'active_again' end,
                 case when is_messaged then 'already_messaged' end,
-                case when due_on < as_of - max_late_days then 'too_late' end,
+                -- A day that is caught up on late is judged as of the day on which its messages would go.
+                case
+                    when due_on < greatest(as_of, (clock at time zone campaign_timezone)::date) - max_late_days
+                        then 'too_late'
+                end,
                 case
                     when
                         not is_known or is_timezone_malformed or (is_unreachable and 'invalid_address' = any(obstacles))

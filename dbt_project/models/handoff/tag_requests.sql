@@ -33,7 +33,8 @@ added as (
         on steps.run_id = decisions.run_id and steps.campaign = decisions.campaign and steps.step = decisions.step
 ),
 
--- Who was active since the last day that was run, and carries the tag: the day's activities are looked through, not all tags.
+-- Who was active since the last day that was run, and carries the tag: the day's activities are looked through, not all tags. So are those
+-- of some days before it: a visit may land as late as a message may leave.
 active as (
     select
         days.run_id,
@@ -45,7 +46,7 @@ active as (
         max(signs.happened_at) as happened_at
     from days
     cross join lateral (
-        {{ activities_between('days.day_start - (days.as_of - coalesce(days.previous_as_of, days.as_of) + 1) * interval \'1 day\'', 'days.clock') }}
+        {{ activities_between('days.day_start - (days.as_of - coalesce(days.previous_as_of, days.as_of) + 1 + days.max_late_days) * interval \'1 day\'', 'days.clock') }}
     ) as signs
     where exists (select 1 from steps where steps.run_id = days.run_id and steps.campaign = days.campaign)
     group by days.run_id, days.campaign, days.as_of, days.timezone, days.clock, signs.contact_id
