@@ -108,8 +108,11 @@ def read(file: Path, problems: Problems) -> Source | None:
         problems.add(file, line + 1, "", f"is not valid YAML{where}: {_in_words(what)}.{hint}")
         return None
     except ValueError:  # the parser makes a date of what looks like one
-        for place, line in _impossible(root, ()):
+        impossible = list(_impossible(root, ()))
+        for place, line in impossible:
             problems.add(file, line, key_of(place), "no calendar has this day, or no clock this hour.")
+        if not impossible:
+            problems.add(file, 0, "", "holds a number or a date that cannot be read.")
         return None
     if not isinstance(data, dict):
         problems.add(file, 0, "", "expected a list of keys such as `campaign: winback`, found something else.")

@@ -174,15 +174,12 @@ def _person(found: Campaign, document: Mapping[str, Any], contact: str) -> tuple
 
 def _not_stopped(channel: str, to: str, subscriptions: Sequence[Subscription]) -> tuple[Subscription, ...]:
     """The browsers that no suppression stops. Raises `WinbackError`, without repeating it, for a suppressed address."""
-    from cli.dispatch import fold_wishes
     from outbox import runs, suppressions
     from outbox.sql import ledger
 
     asked = [each.endpoint for each in subscriptions] if channel == WEBPUSH else [to]
     with ledger() as connection:
-        now = runs.database_now(connection)
-        fold_wishes(connection, now)
-        stopped = suppressions.stopped(connection, channel, asked, at=now)
+        stopped = suppressions.stopped(connection, channel, asked, at=runs.database_now(connection))
     if stopped.issuperset(asked):
         which = "All browsers of the contact are" if channel == WEBPUSH else "The address given with --to is"
         raise WinbackError(

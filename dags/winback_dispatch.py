@@ -1,8 +1,8 @@
 """# What is due, every 15 minutes
 
 Sends messages whose hour has come (the recipient's own morning, the end of quiet hours, a provider's "try later"),
-settles attempts whose outcome is unknown with what providers have told since, and cleans up tags. When something has
-left, the page of the day is written again.
+settles attempts whose outcome is unknown with what providers have told since, and cleans up tags. Then the
+page of the day says so.
 
 Safe beside `winback_daily` and beside itself: each message is claimed once.
 """
@@ -13,7 +13,7 @@ import os
 from datetime import timedelta
 
 import pendulum
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG
 from airflow.timetables.trigger import CronTriggerTimetable
 from winback_alert import tell_team
 from winback_operator import WinbackOperator
@@ -44,14 +44,12 @@ with DAG(
         doc_md="One pass over what is due now. A retry sends nothing twice.",
     )
 
-    @task.short_circuit(doc_md="Whether something has left: otherwise the pages say what they said.")
-    def has_sent(sent_now: dict[str, dict[str, int]]) -> bool:
-        return any(states.get("accepted") for states in sent_now.values())
-
     report = WinbackOperator(
         task_id="report",
         arguments=["report", "--as-of", TODAY],
-        doc_md="The page of the day, and anew those of the week before it.",
-    )
+        doc_md="The page of the day, and anew those of the week before. Whatever became of the dispatch, and of it.",
+        retries=1,
+        execution_timeout=timedelta(minutes=5),
+    ).as_teardown()
 
-    has_sent(dispatch.output["sent_now"]) >> report
+    dispatch >> report

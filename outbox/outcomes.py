@@ -143,7 +143,7 @@ def settle(connection: psycopg.Connection, message_id: uuid.UUID, state: str, *,
         told = json.dumps({"source": "operator", "by": by, "text": evidence, "at": now.isoformat()})
         # A simulated message has its times in the simulation, and one that was accepted was so when it left, not when
         # somebody found out: purchases, caps and later steps count from there.
-        clock = row["closed_at"] if row["mode"] == SIMULATED or state == "accepted" else now
+        clock = row["opened_at"] if state == "accepted" else row["closed_at"] if row["mode"] == SIMULATED else now
         queries.settle_attempt(
             connection,
             message_id=message_id,

@@ -82,10 +82,9 @@ def test_the_day_is_wired_in_its_order_and_the_report_is_a_teardown(described: d
     for task_id, after in pairwise(order):
         assert after in tasks[task_id]["down"]
     assert [name for name, task in tasks.items() if task["teardown"]] == ["report"]
-    assert {name: task["down"] for name, task in dispatch["tasks"].items()} == {
-        "dispatch": ["has_sent"],
-        "has_sent": ["report"],
-        "report": [],
+    assert {name: (task["down"], task["teardown"]) for name, task in dispatch["tasks"].items()} == {
+        "dispatch": (["report"], False),
+        "report": ([], True),
     }
     assert tasks["ready"]["retries"] * tasks["ready"]["delay"] == 6 * 3600, "loads may be six hours late"
 

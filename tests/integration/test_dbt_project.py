@@ -29,6 +29,8 @@ def _without_comments(path: Path) -> str:
 def test_no_model_asks_the_database_what_time_it_is(path: Path) -> None:
     clocks = r"\bnow\s*\(|\b(current_(date|time|timestamp)|localtime|localtimestamp|timeofday|\w+_timestamp\s*\()"
     assert not re.findall(clocks, _without_comments(path), flags=re.IGNORECASE)
+    asks = re.findall(r"\bpresent\s*\(|\brpt_clock\b", _without_comments(path), flags=re.IGNORECASE)
+    assert not asks or path.parent.name == "reports", "the present is for those who read, not for what decides"
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)

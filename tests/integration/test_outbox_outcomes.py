@@ -99,7 +99,7 @@ def test_what_a_person_knows_to_have_left_left_when_it_was_tried_and_not_when_th
         " values (%s, 1, 'email', 'w', %s, %s)",
         [message_id, SEND_AT, SEND_AT],
     )
-    shop.owner.execute("update outbox.attempt set outcome = 'unknown', closed_at = %s", [SEND_AT])
+    shop.owner.execute("update outbox.attempt set outcome = 'unknown', closed_at = %s", [LATER])
     shop.owner.execute("update outbox.message set state = 'in_doubt'")
     settle(message_id, "accepted")
     assert shop.value("select accepted_at from outbox.message") == SEND_AT

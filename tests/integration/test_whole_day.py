@@ -61,8 +61,8 @@ settled episodes nor `already_messaged`), and the keys that would refuse what it
 def forgetful_freeze() -> Any:
     """The freezing statement without its look at the messages that are there."""
     text = (FOLDER / "enqueue.sql").read_text()
-    before, looking, after = text.partition(" and not exists (\n            select from outbox.message m")
-    _, ordered, rest = after.partition("        order by requests.contact_id")
+    before, looking, after = text.partition(" and not exists (\n        select from outbox.message m")
+    _, ordered, rest = after.partition("    order by r.contact_id")
     assert looking and ordered, "the statement no longer looks, or in other words"
     return aiosql.from_str(f"{before}\n{ordered}{rest}", "psycopg", kwargs={"row_factory": dict_row}).freeze
 

@@ -159,6 +159,14 @@ def test_a_day_that_no_calendar_has_is_told_with_its_line(folder: Folder, never:
     assert f"winback.yml, line {line}, live_from: no calendar has this day, or no clock this hour." in folder.refusal()
 
 
+@pytest.mark.parametrize("line", ["2026-02-30: x", "more: !!int many"])
+def test_a_file_that_cannot_be_read_for_any_other_value_is_told_and_never_passed_over(
+    folder: Folder, line: str
+) -> None:
+    folder.change(folder.winback, "steps:\n", f"{line}\nsteps:\n")
+    assert "winback.yml, the file: holds a number or a date that cannot be read." in folder.refusal()
+
+
 def test_a_step_after_a_disabled_one_is_never_reached(folder: Folder) -> None:
     folder.change(folder.winback, "  - key: day30\n", "  - key: day30\n    enabled: false\n")
     assert "is never reached: step 'day30' is not enabled" in folder.refusal()

@@ -130,7 +130,7 @@ final as (
             'last_purchase_at', last_purchase_at,
             'purchased_since_at', purchased_since_at,
             'active_since_at', active_since_at,
-            'late_days', as_of - due_on,
+            'late_days', late_days,
             'is_known', is_known,
             'email_consent', has_email_consent,
             'sms_consent', has_sms_consent,

@@ -40,7 +40,6 @@ facts as (
         days.cap_per_day,
         days.cap_per_7_days,
         days.max_late_days,
-        days.clock,
         days.live_from,
         days.is_simulated,
         steps.position,
@@ -57,6 +56,11 @@ facts as (
         histories.purchased_since_at,
         histories.active_since_at,
         histories.last_purchase_at,
+        -- A day that is caught up on late is judged as of the day on which its messages would go; a tag alone has no hour to miss.
+        greatest(
+            candidates.as_of,
+            case when cardinality(steps.channels) > 0 then (days.clock at time zone days.timezone)::date end
+        ) - candidates.due_on as late_days,
         reachability.is_known,
         reachability.is_timezone_malformed,
         reachability.timezone,
@@ -146,11 +150,7 @@ final as (
                 case when purchased_since_at is not null then 'purchased_since' end,
                 case when active_since_at is not null then 'active_again' end,
                 case when is_messaged then 'already_messaged' end,
-                -- A day that is caught up on late is judged as of the day on which its messages would go.
-                case
-                    when due_on < greatest(as_of, (clock at time zone campaign_timezone)::date) - max_late_days
-                        then 'too_late'
-                end,
+                case when late_days > max_late_days then 'too_late' end,
                 case
                     when
                         not is_known or is_timezone_malformed or (is_unreachable and 'invalid_address' = any(obstacles))

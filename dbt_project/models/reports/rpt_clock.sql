@@ -22,7 +22,7 @@ final as (
                         where messages.as_of >= {{ oldest_recent_run() }}
                     )
                 )
-            when count(*) > 0 then now()
+            when count(*) > 0 then outbox.present()
         end as reporting_at
     from days
 )
