@@ -26,7 +26,7 @@ final as (
                 evaluations.due_on,
                 evaluations.priority,
                 evaluations.position,
-                md5(evaluations.promotion || ':' || evaluations.person_id),
+                md5(evaluations.promotion || ':' || evaluations.person_id)::uuid,        -- the same order, compared at once
                 evaluations.contact_id collate "C",
                 evaluations.campaign
         ) as place,
