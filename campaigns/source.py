@@ -90,6 +90,7 @@ def read(file: Path, problems: Problems) -> Source | None:
     """The file, or None where it cannot be read at all; duplicate keys are noted and reading goes on."""
     yaml = YAML(typ="rt", pure=True)
     yaml.allow_duplicate_keys = True
+    root = None
     try:
         text = file.read_text(encoding="utf-8")
         root = yaml.compose(text)
@@ -107,12 +108,12 @@ def read(file: Path, problems: Problems) -> Source | None:
         hint = ' A value that begins with {{ needs quotes: "{{ name }}".' if re.search(r":\s*\{\{", near) else ""
         problems.add(file, line + 1, "", f"is not valid YAML{where}: {_in_words(what)}.{hint}")
         return None
-    except ValueError:  # the parser makes a date of what looks like one
+    except (ValueError, OverflowError, KeyError):  # the parser makes dates and numbers of what looks like one
         impossible = list(_impossible(root, ()))
         for place, line in impossible:
             problems.add(file, line, key_of(place), "no calendar has this day, or no clock this hour.")
         if not impossible:
-            problems.add(file, 0, "", "holds a number or a date that cannot be read.")
+            problems.add(file, 0, "", "holds a number, a date or a character that cannot be read.")
         return None
     if not isinstance(data, dict):
         problems.add(file, 0, "", "expected a list of keys such as `campaign: winback`, found something else.")

@@ -34,7 +34,8 @@ _NAMES = re.compile(
 
 
 _END = re.compile(
-    r"expir|valid|until|redeem.?(?:by|before)|use.?by|best.?before|deadline|enddat|g[uü]ltig|ablauf|l[aä]uft|(?:^|[\W_])(?:ends?|bis)(?:$|[\W_])",
+    r"expir|valid|until|redeem(?:able)?.?(?:by|before|through|till)|redemption.?date|use.?by|best.?before|deadline"
+    r"|enddat|g[uü]ltig|ablauf|l[aä]uft|(?:^|[\W_])(?:ends?|bis)(?:$|[\W_])",
     re.IGNORECASE,
 )
 """A column that says when codes end: left unread, customers would be given codes that a shop refuses."""

@@ -59,9 +59,8 @@ def publish(choice: Choice, folder: Path, links: render.Links) -> Published:
         if first is None and last is None and (newest := read.last_day(connection)):
             first = newest - timedelta(days=DAYS_SHOWN - 1)
         within = read.runs(connection, first, last)
-        earlier = _changing(connection, choice, folder)
-        chosen = _choose(connection, choice, within, earlier)
-        changing = [*(run for run in earlier if run not in chosen), *chosen]
+        chosen = _choose(connection, choice, within)
+        changing = [*_changing(connection, choice, folder), *chosen]
         numbers = {run["run_id"]: read.page(connection, [run]) for run in changing}
         over_days = read.page(connection, within)
     written: dict[uuid.UUID, Path] = {}
@@ -84,13 +83,10 @@ def _changing(connection: psycopg.Connection[Any], choice: Choice, folder: Path)
     return [run for run in earlier if (folder / render.file_name(run)).exists()]
 
 
-def _choose(
-    connection: psycopg.Connection[Any], choice: Choice, within: Sequence[Row], earlier: Sequence[Row]
-) -> Sequence[Row]:
-    """Before a day's run there are the pages of those before it, to which something may have happened since."""
+def _choose(connection: psycopg.Connection[Any], choice: Choice, within: Sequence[Row]) -> Sequence[Row]:
     if choice.run_id:
         return [read.run(connection, choice.run_id)]
-    chosen = (read.runs(connection, choice.as_of, choice.as_of) or earlier[-1:]) if choice.as_of else within
+    chosen = read.runs(connection, choice.as_of, choice.as_of) if choice.as_of else within
     if not chosen or not within:
         days = sorted({run["last_as_of"] for run in read.runs(connection) if run["last_as_of"]})
         known = f"It knows runs from {days[0]} to {days[-1]}." if days else "`winback run --as-of D` makes one."

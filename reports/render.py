@@ -62,6 +62,8 @@ def lead(page: Page) -> str:
     head = page.headline
     many = len(page.days) > 1
     if not head["evaluated"]:
+        if page.run["state"] in {"building", "built", "validated"} and not many:
+            return "The run has not come to its end yet. Nothing of it was sent so far."
         if page.run["state"] != "enqueued" and not many:
             return "The run ended before it was decided who is written to. Nothing was sent."
         if not many and page.run["state"] == "enqueued":

@@ -159,12 +159,12 @@ def test_a_day_that_no_calendar_has_is_told_with_its_line(folder: Folder, never:
     assert f"winback.yml, line {line}, live_from: no calendar has this day, or no clock this hour." in folder.refusal()
 
 
-@pytest.mark.parametrize("line", ["2026-02-30: x", "more: !!int many"])
+@pytest.mark.parametrize("line", ["2026-02-30: x", "more: !!int many", 'more: "\\U7FFFFFFF"', "more: !!bool many"])
 def test_a_file_that_cannot_be_read_for_any_other_value_is_told_and_never_passed_over(
     folder: Folder, line: str
 ) -> None:
     folder.change(folder.winback, "steps:\n", f"{line}\nsteps:\n")
-    assert "winback.yml, the file: holds a number or a date that cannot be read." in folder.refusal()
+    assert "winback.yml, the file: holds a number, a date or a character that cannot be read." in folder.refusal()
 
 
 def test_a_step_after_a_disabled_one_is_never_reached(folder: Folder) -> None:

@@ -79,7 +79,16 @@ def test_a_file_without_a_header_is_read_from_its_first_line(tmp_path: Path) -> 
         ("Ends;Code\n2027;AAAA-1\n", "give --expires-at, one for all codes of a file"),
         *(
             (f"code,{name}\nAAAA-1,2027-01-01\n", f"line 1: the column '{name}' looks like the end of each code")
-            for name in ("end_date", "ends_at", "date end", "redeem_by", "use by", "gültig bis", "ablaufdatum")
+            for name in (
+                "end_date",
+                "ends_at",
+                "date end",
+                "redeem_by",
+                "redeemable through",
+                "use by",
+                "gültig bis",
+                "ablaufdatum",
+            )
         ),
         ("AAAA-1\nCode\n", "line 2: 'Code' is the name of a column"),
     ],
