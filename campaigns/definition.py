@@ -171,7 +171,9 @@ def _document(head: Head, found: Draft, compiled: Mapping[str, Compiled]) -> Doc
 
 
 def _step_document(step: Step, position: int, found: Draft, compiled: Compiled | None, step_days: int) -> Document:
-    values = step.model_dump(mode="json", exclude={"link"})
+    # A key that most steps do without stands there where it says something: files that nobody touched keep their hash.
+    without = {"link"} | (set() if step.sendgrid_template_id else {"sendgrid_template_id"})
+    values = step.model_dump(mode="json", exclude=without)
     return {
         **values,
         "position": position,

@@ -222,11 +222,17 @@ def _check_step(draft: Draft, number: int, step: Step, problems: Problems) -> No
             note("channels", "expected channels, or a tag: this step would do nothing.")
     if step.tag_until is not None and step.tag is None:
         note("tag_until", "says when a tag is removed, and this step has no tag.")
+    _check_channels(step, note)
+    _check_link(draft, ("steps", number, "link"), step.link, problems)
+
+
+def _check_channels(step: Step, note: _Note) -> None:
+    if step.sendgrid_template_id is not None and EMAIL not in step.channels:
+        note("sendgrid_template_id", "this step sends no e-mail.")
     if EMAIL in step.channels and "consent_email" not in step.requires:
         note("requires", "a step that sends e-mail must require consent_email.")
     if step.channels == [SMS] and "consent_sms" not in step.requires:
         note("requires", "a step that sends texts alone must require consent_sms.")
-    _check_link(draft, ("steps", number, "link"), step.link, problems)
 
 
 def _check_trigger(draft: Draft, step: Step, note: _Note) -> None:

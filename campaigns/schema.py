@@ -18,7 +18,7 @@ Channel = Literal["email", "sms", "webpush"]
 Requirement = Literal["consent_email", "consent_sms"]
 Event = Literal["accepted", "opened", "clicked"]
 
-OPT_OUT_WORDS = ("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT")
+OPT_OUT_WORDS = ("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "OPTOUT", "REVOKE")
 """The words a provider's own opt-out handling answers to (Twilio, "Twilio support for opt-out keywords")."""
 
 
@@ -31,6 +31,12 @@ def _name(value: str) -> str:
 def _tag(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}", value):
         raise ValueError("expected letters, digits, _, - and ., at most 80")
+    return value
+
+
+def _dynamic(value: str) -> str:
+    if not re.fullmatch(r"d-[0-9a-f]{32}", value):
+        raise ValueError("expected the id of a dynamic template of SendGrid's: d- and 32 digits and letters up to f")
     return value
 
 
@@ -216,6 +222,7 @@ class Step(Section):
     tag: Tag | None = None
     tag_until: Literal["purchase", "activity"] | None = None
     template: Name | None = None
+    sendgrid_template_id: Annotated[str, AfterValidator(_dynamic)] | None = None
     link: Link = "/"
 
 

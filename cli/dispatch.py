@@ -65,7 +65,9 @@ def register(app: typer.Typer) -> None:
                 raise WinbackError(
                     "--clock is for simulated runs only, and at least one sender's connection is no sandbox."
                 )
-            dispatcher = Dispatcher(registry.Senders(), shard=part, connections=connections, progress=typer.echo)
+            dispatcher = Dispatcher(
+                registry.Senders(asks_first=True), shard=part, connections=connections, progress=typer.echo
+            )
             signal.signal(signal.SIGTERM, lambda *_: dispatcher.stop())
             now = day.clock if day and simulated else runs.database_now(desk)
             fold_landed(desk, now, stopping=dispatcher.shared.stopping.is_set)

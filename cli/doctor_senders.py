@@ -163,7 +163,8 @@ def webhook_keys() -> Iterator[Line]:
             yield failed(
                 "webhook keys",
                 f"no key to verify the calls of {conn_id} by: they are refused, bounces and opt-outs with them",
-                "docker/env.example shows where it goes; the provider's settings show the key.",
+                "docker/env.example shows where it goes; the provider's settings show the key. With an API key of "
+                "Twilio's (SK...) the account's auth token goes into the extra webhook_secret.",
             )
 
 

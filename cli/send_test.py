@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +15,7 @@ from cli import context
 from local.sandbox.store import TEST_MARK as MARK
 from senders.contract import EMAIL, SMS, WEBPUSH, Outcome, OutcomeKind, Push, Recipient, Subscription, Template
 from warehouse.errors import TryLater, WinbackError
+from warehouse.machine import elapsed
 
 if TYPE_CHECKING:
     from campaigns.definition import Campaign
@@ -174,12 +174,15 @@ def _person(found: Campaign, document: Mapping[str, Any], contact: str) -> tuple
 
 def _not_stopped(channel: str, to: str, subscriptions: Sequence[Subscription]) -> tuple[Subscription, ...]:
     """The browsers that no suppression stops. Raises `WinbackError`, without repeating it, for a suppressed address."""
+    from cli.dispatch import fold_wishes
     from outbox import runs, suppressions
     from outbox.sql import ledger
 
     asked = [each.endpoint for each in subscriptions] if channel == WEBPUSH else [to]
     with ledger() as connection:
-        stopped = suppressions.stopped(connection, channel, asked, at=runs.database_now(connection))
+        now = runs.database_now(connection)
+        fold_wishes(connection, now)
+        stopped = suppressions.stopped(connection, channel, asked, at=now)
     if stopped.issuperset(asked):
         which = "All browsers of the contact are" if channel == WEBPUSH else "The address given with --to is"
         raise WinbackError(
@@ -201,7 +204,7 @@ def _message(
     fields, sampled = values(document, replace(person, fields=kept))
     harmless = links.test_url()
     fields |= {"unsubscribe_url": harmless, "preferences_url": harmless}
-    now, read_at = datetime.now(UTC), monotonic()
+    now, read_at = datetime.now(UTC), elapsed()
     message = Message(
         message_id=uuid.uuid4(),  # in no ledger: what a provider reports of it finds nobody
         channel=channel,

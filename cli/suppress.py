@@ -10,6 +10,9 @@ from typing import Annotated
 import typer
 
 from cli import context, words
+from senders.contract import EMAIL, SMS, WEBPUSH
+
+_CHANNELS = (EMAIL, SMS, WEBPUSH)
 
 
 def register(app: typer.Typer) -> None:
@@ -25,12 +28,14 @@ def register(app: typer.Typer) -> None:
                 help="In place of a contact: a CSV with channel,address, or as `winback export suppressions` writes it."
             ),
         ] = None,
-        channel: Annotated[list[str] | None, typer.Option(help="email or sms; may be given again. None: both.")] = None,
+        channel: Annotated[
+            list[str] | None, typer.Option(help="email, sms or webpush; may be given again. None: all of them.")
+        ] = None,
         at: Annotated[
             datetime | None, typer.Option(help="Since when (UTC); none: now, or where a simulation stands.")
         ] = None,
     ) -> None:
-        """Suppress a contact's present address and phone, for every campaign and for whoever shares them.
+        """Suppress a contact's present address, phone and browsers, for every campaign and for whoever shares them.
 
         With --file every address of another system's stop list, all of it or nothing, whether a contact has it or not.
         """
@@ -40,9 +45,9 @@ def register(app: typer.Typer) -> None:
 
         if (contact is None) is (file is None) or (file and channel):
             raise typer.BadParameter("give a contact, or --file alone: its lines say which channel")
-        channels = channel or ["email", "sms"]
-        if unknown := sorted(set(channels) - {"email", "sms"}):
-            raise typer.BadParameter(f"{unknown[0]!r} is neither email nor sms", param_hint="--channel")
+        channels = channel or list(_CHANNELS)
+        if unknown := sorted(set(channels) - set(_CHANNELS)):
+            raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(_CHANNELS)}", param_hint="--channel")
         context.use_warehouse()
         with ledger() as connection:
             since = at.replace(tzinfo=at.tzinfo or UTC) if at else business_now(connection)
@@ -50,10 +55,8 @@ def register(app: typer.Typer) -> None:
         if file is not None:
             _honour(file, by, since)
         else:
-            done = " and ".join(added)
-            typer.echo(
-                f"Contact {contact}: {done} suppressed." if added else f"Contact {contact} was suppressed already."
-            )
+            done = f"{', '.join(added)} suppressed" if added else "was suppressed already"
+            typer.echo(f"Contact {contact}: {done}." if added else f"Contact {contact} {done}.")
             context.result({"suppressed": added})
 
 

@@ -13,7 +13,7 @@ _OTHERWISE = {
     "rejected": "refused by the provider",
     "skipped": "stopped at the last moment",
     "expired": "too late to be sent",
-    "deferred": "had to wait for a later hour",
+    "deferred": "had first to wait for a later hour",
     "planned": "not taken by the provider, to be tried again",
     "in_doubt": "in doubt: may or may not have left, and is not sent again by itself",
     "moved": "moved on to the step's next channel",

@@ -16,14 +16,16 @@ SMTP, WEBHOOK = "alerts_smtp", "alerts_webhook"
 
 
 def tell_team(context: Mapping[str, Any]) -> None:
-    """Tells of a failed run by whatever exists of two connections: it names the run and the task, never a person.
+    """Tells of a failed run or task by whatever exists of two connections: it names both, never a person.
 
     `alerts_smtp`: a mail server, with `from_email` and `to` in its extra. `alerts_webhook`: a URL as its host; it is
     sent `{"text": ...}`. That nobody could be told is said in the log.
     """
     run = context.get("run_id") or getattr(context.get("dag_run"), "run_id", "?")
     failed = getattr(context.get("ti"), "task_id", "the run")
-    text = f"{context['dag'].dag_id}: {failed} failed ({context.get('reason') or 'no reason given'}), run {run}."
+    raised = context.get("exception")  # its words may be long, and are in the log
+    why = context.get("reason") or (type(raised).__name__ if raised else "no reason given")
+    text = f"{context['dag'].dag_id}: {failed} failed ({why}), run {run}."
     ways = [_tell(conn_id, tell, text) for conn_id, tell in ((SMTP, _mail), (WEBHOOK, _post))]
     _LOG.info("%s Told through: %s", text, ", ".join(filter(None, ways)) or f"nothing ({SMTP}, {WEBHOOK})")
 

@@ -94,6 +94,7 @@ with DAG(
         task_id="report",
         arguments=["report", "--as-of", AS_OF],
         doc_md="The page of the run, and anew those of the week before. Always runs, never turns a failed run green.",
+        on_failure_callback=tell_team,  # it fails no run, so nothing else would say so
     ).as_teardown()
 
     served = verdict(gate.output["held"], gate.output["why"])

@@ -1,8 +1,7 @@
 """# What is due, every 15 minutes
 
 Sends messages whose hour has come (the recipient's own morning, the end of quiet hours, a provider's "try later"),
-settles attempts whose outcome is unknown with what providers have told since, and cleans up tags. Then the
-page of the day says so.
+and settles attempts whose outcome is unknown with what providers have told since. Then the page of the day says so.
 
 Safe beside `winback_daily` and beside itself: each message is claimed once.
 """

@@ -90,7 +90,7 @@ class Service:
         self._webpush = connections.find(connections.WEBPUSH)
         for name, ready in (
             (f"{sendgrid.CONNECTION}: extra webhook_public_key", sendgrid.is_ready(self._sendgrid)),
-            (f"{twilio.CONNECTION}: password", twilio.is_ready(self._twilio)),
+            (f"{twilio.CONNECTION}: password, for SK... webhook_secret", twilio.is_ready(self._twilio)),
         ):
             if not ready:
                 log.error("No key to verify webhooks by (%s). Its calls are refused with 503 until there is one.", name)

@@ -27,6 +27,7 @@ from senders import registry
 from senders.contract import UNREACHABLE
 from warehouse.clock import Clock, shown
 from warehouse.errors import WinbackError
+from warehouse.machine import elapsed
 
 CONNECTIONS = 4
 """Lanes a process works with, unless told otherwise."""
@@ -105,7 +106,8 @@ class Dispatched:
 
 
 class Dispatcher:
-    """One process's dispatch. `stopping` set (SIGTERM): the batches in hand are finished, nothing more is claimed."""
+    """One process's dispatch. `stopping` set (SIGTERM): calls that have begun are finished, nothing more is
+    handed over or claimed."""
 
     def __init__(
         self,
@@ -124,7 +126,7 @@ class Dispatcher:
         self._told_groups: set[Group] = set()
 
     def stop(self) -> None:
-        """Finishes the batches in hand and claims nothing more."""
+        """Finishes the calls that have begun, gives back what was not handed over, and claims nothing more."""
         self.shared.stopping.set()
 
     def live(self) -> Dispatched:
@@ -315,9 +317,12 @@ class Dispatcher:
         def beat() -> None:
             missed = 0
             while not done.wait(claims.LEASE.total_seconds() / 5):
+                began = elapsed()
                 try:
                     with ledger() as connection:
                         claims.extend(connection, workers)
+                    for lane in self._lanes:
+                        lane.renewed(began)
                     missed = 0
                 except (psycopg.Error, WinbackError) as error:  # the lease outlasts several missed beats
                     missed += 1

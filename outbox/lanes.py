@@ -23,6 +23,7 @@ import psycopg
 
 from outbox import brakes, claims, costs, letters, outcomes, runs
 from outbox.claims import Claimed, Group, Rules, Shard
+from outbox.hold import LEASE_EXPIRED, STOPPED, Hold
 from outbox.outcomes import Told
 from outbox.pace import Pace, Turn
 from outbox.sql import ledger
@@ -41,6 +42,7 @@ from senders.contract import (
 )
 from warehouse.clock import Clock
 from warehouse.errors import Misconfigured, WinbackError
+from warehouse.machine import elapsed
 
 SenderFactory = Callable[[str, Mapping[str, Any]], Sender]
 """Channel and campaign document -> its sender. Raises `Misconfigured`. `senders.registry.Senders` is one."""
@@ -51,6 +53,8 @@ FAILED_BATCHES = 5
 """So many batches in a row of which the provider failed every message stop the campaign in this process."""
 REFUSED_MESSAGES = 50
 """So many messages in a row that the provider refused do the same: a few refusals are about their recipients."""
+FILL_SECONDS = 1.0
+"""For so long what is open waits until a batch is full, where claims open few: then it goes as it is."""
 RECORD_FOR = timedelta(minutes=4)
 """How long the recording of outcomes is tried again when the database has gone away: somewhat less than a lease."""
 LONGEST_PAUSE = 10.0
@@ -62,7 +66,7 @@ class Shared:
     """What all lanes of a process know. Every change is made under the lock."""
 
     stopping: threading.Event = field(default_factory=threading.Event)
-    """Set: finish the batch in hand and claim nothing more."""
+    """Set: calls that have begun are finished, what has not begun is given back, and nothing more is claimed."""
     totals: Counter[str] = field(default_factory=Counter)
     by_channel: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """The part of the totals that became of messages of a channel."""
@@ -127,6 +131,9 @@ class Shared:
     ) -> None:
         """Counts what fails in a row; notes who cannot be reached, how long a provider wants to be left alone, and
         whose template it refuses. One that was accepted before is not given up: only what was refused waits."""
+        told = {each: outcome for each, outcome in told.items() if outcome.error_code not in (STOPPED, LEASE_EXPIRED)}
+        if not told:
+            return
         waits = [outcome.retry_after for outcome in told.values() if outcome.retry_after]
         kinds = {outcome.kind for outcome in told.values()}
         missed = {message_id: outcome for message_id, outcome in told.items() if outcome.error_code == UNREACHABLE}
@@ -168,6 +175,7 @@ class Lane:
         self._shared = shared
         self._connection = ledger()
         self._held_at = 0.0
+        self._hold = Hold(0.0, shared.stopping)
         self._broken: Exception | None = None
         self._senders: dict[tuple[str, str], Sender] = {}
         self._templates: dict[str, Template] = {}
@@ -176,6 +184,10 @@ class Lane:
     def close(self) -> None:
         """Gives the connection back."""
         self._connection.close()
+
+    def renewed(self, since: float) -> None:
+        """The leases of what this lane has under way were extended, by a statement that began at `since`."""
+        self._hold.renew(since)
 
     def serve(self, group: Group, *, clock: Clock, shard: Shard) -> None:
         """Sends what is due of a group, batch by batch, until nothing is left or the group may not go on."""
@@ -221,10 +233,15 @@ class Lane:
         return not stopped and self._shared.may_go(group, clock.now(self._connection))
 
     def _take(self, group: Group, rules: Rules, wanted: int, clock: Clock, shard: Shard) -> tuple[list[Claimed], bool]:
-        """One batch of at most `wanted` opened attempts, and whether the group may hold more."""
+        """One batch of at most `wanted` opened attempts, and whether the group may hold more. What is open does not
+        wait long for others: whatever changes for its person meanwhile is not looked at again."""
         batch: list[Claimed] = []
-        self._held_at = time.monotonic()
         while len(batch) < wanted and not self._shared.stopping.is_set():
+            if not batch:
+                self._held_at = elapsed()
+                self._hold = Hold(self._held_at, self._shared.stopping)
+            elif elapsed() - self._held_at > FILL_SECONDS:
+                break
             claim = claims.claim(
                 self._connection,
                 group,
@@ -255,15 +272,16 @@ class Lane:
         spared: Outcome | None = None
         while part := list(islice(rest, sender.batch_size)):
             if spared is None and self._shared.stopping.is_set():
-                spared = Outcome(OutcomeKind.NOT_SENT, error_code="stopped", retry_after=timedelta())
+                spared = Outcome(OutcomeKind.NOT_SENT, error_code=STOPPED, retry_after=timedelta())
             answers: dict[uuid.UUID, Outcome] = {}
             messages: list[Message] = []
             try:
                 reading, held = clock.read(self._connection), self._still_held(part)
                 if spared is None:
                     fields = self._step_fields(group)
+                    departure = letters.Departure(group.channel, template, *reading, self._hold.why_not)
                     messages = [
-                        letters.complete(each, group.channel, template, fields.get(each.step, {}), reading)
+                        letters.complete(each, fields.get(each.step, {}), departure)
                         for each in part
                         if each.message_id in held
                     ]
@@ -285,10 +303,12 @@ class Lane:
     def _still_held(self, part: Sequence[Claimed]) -> set[uuid.UUID]:
         """Those that nobody can have swept; the database is asked once time has passed since that was certain."""
         ids = [each.message_id for each in part]
-        if time.monotonic() - self._held_at < claims.LEASE.total_seconds() / 5:
+        began = elapsed()
+        if began - self._held_at < claims.LEASE.total_seconds() / 5:
             return set(ids)
         held = claims.confirm(self._connection, ids, self.worker)
-        self._held_at = time.monotonic()
+        self._held_at = began
+        self._hold = Hold(began, self._shared.stopping)
         return held
 
     def _hand_over(
@@ -366,7 +386,7 @@ class Lane:
 
 
 _NO_DATABASE = Outcome(OutcomeKind.NOT_SENT, error_code="database_lost", retry_after=timedelta())
-_TOO_LATE = Outcome(OutcomeKind.NOT_SENT, error_code="lease_expired", retry_after=timedelta())
+_TOO_LATE = Outcome(OutcomeKind.NOT_SENT, error_code=LEASE_EXPIRED, retry_after=timedelta())
 _UNANSWERED = Outcome(OutcomeKind.UNKNOWN, error_code="no_outcome", detail="The sender returned no outcome for it.")
 
 

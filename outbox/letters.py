@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from outbox.claims import Claimed
 from senders import links
-from senders.contract import Message, Template
+from senders.contract import Message, NotSent, Template
 from warehouse.errors import Misconfigured
 
 NAME_FALLBACK = "there"
@@ -30,14 +31,22 @@ def check_links() -> None:
         ) from error
 
 
-def complete(
-    claimed: Claimed,
-    channel: str,
-    template: Template,
-    step_fields: Mapping[str, str],
-    reading: tuple[datetime, float | None],
-) -> Message:
-    """The message as its sender takes it. `reading`: the run's time and the machine's seconds when it was read."""
+@dataclass(frozen=True)
+class Departure:
+    """What is the same for all messages that leave together."""
+
+    channel: str
+    template: Template
+    clock: datetime
+    """Aware: the run's time."""
+    clock_read_at: float | None
+    """As in `Message`."""
+    why_not: Callable[[], NotSent | None]
+    """As in `Message`."""
+
+
+def complete(claimed: Claimed, step_fields: Mapping[str, str], departure: Departure) -> Message:
+    """The message as its sender takes it."""
     unsubscribe_url = links.unsubscribe_url(claimed.message_id)
     fields = {name: str(value) for name, value in {**step_fields, **claimed.merge_fields}.items() if value is not None}
     fields["first_name"] = claimed.first_name or NAME_FALLBACK
@@ -45,14 +54,15 @@ def complete(
     fields["preferences_url"] = links.preferences_url(claimed.message_id)
     return Message(
         message_id=claimed.message_id,
-        channel=channel,
+        channel=departure.channel,
         recipient=claimed.recipient,
-        template=template,
+        template=departure.template,
         fields=fields,
         campaign=claimed.campaign,
         step=claimed.step,
         deliver_before=claimed.deliver_before,
-        clock=reading[0],
-        clock_read_at=reading[1],
+        clock=departure.clock,
+        clock_read_at=departure.clock_read_at,
         unsubscribe_url=unsubscribe_url,
+        why_not=departure.why_not,
     )

@@ -15,7 +15,8 @@ from warehouse.errors import WinbackError
 def suppress(
     connection: psycopg.Connection, contact_id: str, channels: Sequence[str], *, by: str, at: datetime
 ) -> list[str]:
-    """Suppresses the contact's present e-mail address and phone (`channels`: `email`, `sms`) from `at` on; commits.
+    """Suppresses the contact's present e-mail address, phone and browsers (`channels`: `email`, `sms`, `webpush`) from
+    `at` on; commits.
 
     Returns the channels that were newly suppressed; one that is suppressed already is left as it is. `by` is kept as
     the source. Raises `WinbackError` for a contact that nobody knows.
@@ -26,7 +27,7 @@ def suppress(
         rows = queries.suppress_contact(
             connection, contact_id=contact_id, channels=list(channels), reason="operator", source=by, at=at
         )
-        return [row["channel"] for row in rows]
+        return sorted({row["channel"] for row in rows})
 
 
 def stopped(connection: psycopg.Connection, channel: str, addresses: Sequence[str], *, at: datetime) -> set[str]:

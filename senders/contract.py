@@ -8,14 +8,14 @@ An outcome says what may have happened to the person, not what HTTP said: `unkno
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from time import monotonic
 from typing import Protocol, runtime_checkable
 
 from warehouse.errors import Misconfigured
+from warehouse.machine import elapsed
 
 EMAIL, SMS, WEBPUSH = "email", "sms", "webpush"
 CHANNELS = (EMAIL, SMS, WEBPUSH)
@@ -81,15 +81,17 @@ class Message:
     clock: datetime
     """Aware: the run's time when the message was made ready."""
     clock_read_at: float | None = None
-    """`time.monotonic()` when `clock` was read. None: that clock stands still until it is told (simulated)."""
+    """`warehouse.machine.elapsed()` when `clock` was read. None: that clock stands still until it is told."""
     unsubscribe_url: str = field(default="", repr=False)
     """https URL for List-Unsubscribe; answers POST with one click (RFC 8058)."""
+    why_not: Callable[[], NotSent | None] = field(default=lambda: None, repr=False, compare=False)
+    """Asked directly before each call: why it must not be handed over any more, whatever its time."""
 
     @property
     def now(self) -> datetime:
         """Aware: the run's time at this moment. What has passed since the clock was read counts: a message may have
         waited for slow answers to others."""
-        return self.clock + timedelta(seconds=0 if self.clock_read_at is None else monotonic() - self.clock_read_at)
+        return self.clock + timedelta(seconds=0 if self.clock_read_at is None else elapsed() - self.clock_read_at)
 
     @property
     def validity(self) -> timedelta:

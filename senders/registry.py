@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
 from senders import wire
-from senders.contract import EMAIL, SMS, WEBPUSH, Checked, Evidence, Outcome, Sender
+from senders.contract import EMAIL, SMS, WEBPUSH, Checked, Evidence, Outcome, Sender, SendError
 from warehouse import connections
 from warehouse.errors import Misconfigured
 
@@ -26,11 +27,16 @@ Notifier = Callable[[str, str, str], Outcome]
 class Senders:
     """The senders of one process, for all its lanes: what one of them learns of its provider, the others know.
 
-    A vendor whose `send` module has a `Shared` gets one such object for all of its senders. Safe for many threads.
+    A vendor whose `send` module has a `Shared` gets one such object for all of its senders. With `asks_first` a
+    provider is asked once about our credentials before anything is claimed for it. Safe for many threads.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, asks_first: bool = False) -> None:
         self._shared: dict[str, Any] = {}
+        self._asks_first = asks_first
+        self._refusals: dict[str, Misconfigured | None] = {}
+        """Channel -> why its provider does not take our credentials; None: it does, or gave no clear answer."""
+        self._lock = threading.Lock()
 
     def __call__(self, channel: str, definition: Mapping[str, Any]) -> Sender:
         """The sender of one campaign's channel, from its definition document and the vendor's connection.
@@ -39,7 +45,24 @@ class Senders:
         """
         if channel not in VENDORS:
             raise Misconfigured(f"No sender serves the channel {channel!r}; there are {', '.join(VENDORS)}.")
-        return self.build(*VENDORS[channel], definition)
+        sender = self.build(*VENDORS[channel], definition)
+        if self._asks_first:
+            self._ask(channel)
+        return sender
+
+    def _ask(self, channel: str) -> None:
+        with self._lock:
+            if channel not in self._refusals:
+                self._refusals[channel] = None
+                try:
+                    check(channel)
+                except SendError:
+                    pass  # no clear answer: what is sent will get its own
+                except Misconfigured as error:
+                    self._refusals[channel] = error
+            refusal = self._refusals[channel]
+        if refusal is not None:
+            raise Misconfigured(f"{refusal} Nothing was claimed or sent.")
 
     def build(self, vendor: str, conn_id: str, definition: Mapping[str, Any]) -> Sender:
         """A vendor's sender, whether or not it serves its channel. Raises `Misconfigured`."""
@@ -119,7 +142,8 @@ def notifier() -> Notifier:
 
     alerts = connections.get(connections.ALERTS)
     emails, sender = alerts.extra.get("emails") or [], alerts.extra.get("from")
-    emails = [part.strip() for part in emails.split(",")] if isinstance(emails, str) else list(emails)
+    listed = (str(each).strip() for each in (emails.split(",") if isinstance(emails, str) else emails))
+    emails = list({each.lower(): each for each in listed if each}.values())  # SendGrid takes none twice, and none empty
     if not emails or not sender:
         raise Misconfigured(
             f'Connection {connections.ALERTS!r} needs an extra with "emails" (who is told) and "from" (a sender that '

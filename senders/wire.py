@@ -160,7 +160,10 @@ class TooLate(NotSent):
 
 
 def time_left(message: Message, least: timedelta = SHORTEST_USE) -> timedelta:
-    """How long a message is still of use, asked directly before its call. Raises `TooLate` for less than `least`."""
+    """How long a message is still of use, asked directly before its call. Raises `TooLate` for less than `least`, and
+    `NotSent` where it must not be handed over any more."""
+    if (held_back := message.why_not()) is not None:
+        raise held_back
     left = message.validity
     if left < least:
         raise TooLate
@@ -168,9 +171,14 @@ def time_left(message: Message, least: timedelta = SHORTEST_USE) -> timedelta:
 
 
 def too_late(messages: Iterable[Message]) -> dict[UUID, Outcome]:
-    """`not_sent` for those of one request whose time is over, asked directly before its call."""
-    late = TooLate().outcome()
-    return {message.message_id: late for message in messages if message.validity < SHORTEST_USE}
+    """`not_sent` for those of one request that may not go any more, asked directly before its call."""
+    found: dict[UUID, Outcome] = {}
+    for message in messages:
+        try:
+            time_left(message)
+        except NotSent as error:
+            found[message.message_id] = error.outcome()
+    return found
 
 
 def settle(outcomes: dict[UUID, Outcome], failure: Misconfigured | None) -> dict[UUID, Outcome]:

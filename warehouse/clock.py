@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
-from time import monotonic
 from zoneinfo import ZoneInfo
 
 import psycopg
+
+from warehouse.machine import elapsed
 
 LIVE = "live"
 SIMULATED = "simulated"
@@ -38,11 +39,11 @@ class Clock:
         return now.astimezone(UTC)
 
     def read(self, connection: psycopg.Connection) -> tuple[datetime, float | None]:
-        """The business time, and `time.monotonic()` at no later a moment, by which it can be carried on.
+        """The business time, and `warehouse.machine.elapsed()` at no later a moment, by which it can be carried on.
 
         None for the second where the clock is simulated: it stands still, however long something takes.
         """
-        began = monotonic()
+        began = elapsed()
         return self.now(connection), began if self.instant is None else None
 
     def at(self, instant: datetime) -> Clock:

@@ -101,11 +101,12 @@ class Fate:
         return sorted(came, key=lambda one: one[1])
 
     def text(self) -> list[tuple[str, float]]:
-        """What happens to a text: (status, seconds after acceptance), in order of time; `stop` is an answer."""
+        """What happens to a text: (status, seconds after acceptance), in order of time; `stop` is an answer. Twilio
+        calls back for none of the first status, which its answer says."""
         sent = self.between("sent", 0.5, 5)
         if self.share("failed", for_ever=True) < self.rates["failed"]:
-            return [("queued", 0.2), ("failed", sent)]
-        came = [("queued", 0.2), ("sent", sent)]
+            return [("failed", sent)]
+        came = [("sent", sent)]
         done = sent + self.between("delivered", 2, 90)
         if self.share("undelivered") < self.rates["undelivered"]:
             return [*came, ("undelivered", done)]

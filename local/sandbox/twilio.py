@@ -67,7 +67,7 @@ def routes(core: Core) -> list[Route]:
             return refused
         message = _accepted(core, form, to)
         core.accept([message])
-        return JSONResponse(_resource(core, message, "queued", None), 201)
+        return JSONResponse(_resource(core, message, _first_status(message), None), 201)
 
     async def read(request: Request) -> Response:
         if refused := _unauthorised(core, request):
@@ -279,7 +279,12 @@ def _read(core: Core, row: sqlite3.Row) -> dict[str, Any]:
         *(row["accepted_at"], row["received_at"], row["title"]),
         detail=json.loads(row["detail"]),
     )
-    return _resource(core, message, events[-1]["kind"] if events else "queued", sent)
+    return _resource(core, message, events[-1]["kind"] if events else _first_status(message), sent)
+
+
+def _first_status(message: Accepted) -> str:
+    """`accepted` where a messaging service has yet to choose the number, otherwise `queued`."""
+    return "accepted" if message.detail["messaging_service_sid"] else "queued"
 
 
 def _page(core: Core, request: Request) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""What comes back: signed webhooks, posted when the sandbox's clock reaches them, again and again until they are taken.
+"""What comes back: signed webhooks, posted when the sandbox's clock reaches them.
 
 SendGrid posts batches, signed with ECDSA over timestamp and raw body ("Event Webhook security features"); Twilio posts
-a form for each status and each inbound text, signed with HMAC-SHA1 over URL and fields ("Webhooks security"). Both try
-again when the answer is not 2xx. The signed timestamp is the real time of posting; what happened when is in the
-simulated clock: SendGrid says so in each event; for what says nothing of its time (Twilio, unsubscribing by one click,
-service workers) the post carries `X-Sandbox-Clock` (ISO 8601), which no real provider sends.
+a form for each status and each inbound text, signed with HMAC-SHA1 over URL and fields ("Webhooks security"). SendGrid
+comes again until the answer is 2xx; Twilio once, and only where no connection stood ("Connection overrides"). The
+signed timestamp is the real time of posting; what happened when is in the simulated clock: SendGrid says so in each
+event; for what says nothing of its time (Twilio, unsubscribing by one click, service workers) the post carries
+`X-Sandbox-Clock` (ISO 8601), which no real provider sends.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ PARALLEL = 32
 TIMEOUT_SECONDS = 30
 BACK_OFF_SECONDS = (0.2, 0.5, 1, 2, 5, 10, 30, 60)
 """Quicker than the providers (minutes, for 24 hours): a demo does not wait that long for a service that starts."""
+FORMS = ("twilio", "inbound")
+"""The routes of Twilio's."""
 SUPPRESSING = {"bounce": "email", "unsubscribe": "email", "spamreport": "email", "stop": "sms"}
 
 
@@ -128,9 +131,7 @@ class Webhooks:
         mails = [event for event in events if event["route"] == "sendgrid"]
         others = [event for event in events if event["route"] != "sendgrid"]
         posts = [self._post_mails(mails)] if mails else []
-        posts += [
-            self._post_form(it) if it["route"] in ("twilio", "inbound") else self._post_person(it) for it in others
-        ]
+        posts += [self._post_form(it) if it["route"] in FORMS else self._post_person(it) for it in others]
         await asyncio.gather(*posts)
 
     async def _post_mails(self, events: Sequence[sqlite3.Row]) -> None:
@@ -172,14 +173,18 @@ class Webhooks:
 
     async def _post(self, events: Sequence[sqlite3.Row], url: str, body: bytes, headers: Mapping[str, str]) -> None:
         assert self._session is not None  # noqa: S101 - `run` made it
+        connected = True
         try:
             async with self._session.post(url, data=body, headers=headers) as answer:
                 await answer.read()
                 taken = 200 <= answer.status < 300
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
-            taken = False
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            taken, connected = False, not isinstance(error, aiohttp.ClientConnectorError)
         if taken:
             self._taken(events)
+            return
+        if events[0]["route"] in FORMS and (connected or events[0]["attempts"]):
+            self._taken(events, "lost")
             return
         tried = [(event["attempts"] + 1, event["event_id"]) for event in events]
         now = time.time()

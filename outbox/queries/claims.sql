@@ -72,7 +72,7 @@ from (
 with candidate as materialized (
     select m.id, m.contact_id, m.channels, m.channel_no, m.not_before, m.not_after, m.reason, m.consent, m.coupon_grant_id,
         m.campaign, m.step, m.merge_fields, r.first_name, r.email, r.phone, r.email_hash, r.phone_hash, r.subscriptions,
-        coalesce(r.person_id, m.contact_id) as person_id, r.consent as consent_now,
+        coalesce(r.person_id, m.contact_id) as person_id, r.consent as consent_now, r.contact_id is not null as is_known,
         r.timezone, r.country, case when :hours::jsonb ? 'places' then r.region end as region,
         coalesce((select z.zone from outbox.time_zone z where z.zone = r.timezone), :zone::text) as own_zone
     from outbox.message m
@@ -210,10 +210,18 @@ capped as (
     from candidate c
     join touched t using (id)
 ),
+-- Who is not among the contacts at this moment may be there again when the shop's load is through: that settles nothing.
+missing as (
+    select c.id
+    from candidate c
+    left join stopped on stopped.message_id = c.id
+    where not c.is_known and coalesce(stopped.reason, '') in ('', 'no_email_consent', 'no_sms_consent', 'invalid_address')
+),
 judged as materialized (
     select c.*, clear.position, clear.address_hash, subscribed.subscriptions as live_subscriptions, place.open_at, place.close_at,
         case
             when :clock::timestamptz >= c.not_after then 'expired'
+            when missing.id is not null then 'deferred'
             when stopped.reason is not null or clear.id is null then 'skipped'
             when c.coupon_grant_id is not null and code.is_good is null then 'skipped'
             when clear.channel <> :channel::text then 'moved'
@@ -223,6 +231,7 @@ judged as materialized (
         end as verdict,
         case
             when :clock::timestamptz >= c.not_after then coalesce(c.reason, 'too_late')
+            when missing.id is not null then 'invalid_address'
             when stopped.reason is not null then stopped.reason
             when clear.id is null then blocked.obstacle
             when c.coupon_grant_id is not null and code.is_good is null then 'coupon_expired'
@@ -232,6 +241,7 @@ judged as materialized (
         end as why,
         -- A message that can never go in time waits for its end, and expires with the reason it waited for.
         least(c.not_after, case
+            when missing.id is not null then :clock::timestamptz + interval '1 hour'
             when capped.free_on is not null then (capped.free_on + :send_at::time) at time zone c.own_zone
             else coalesce(place.open_at, c.not_after)
         end) as later
@@ -241,6 +251,7 @@ judged as materialized (
     left join capped using (id)
     left join subscribed using (id)
     left join stopped on stopped.message_id = c.id
+    left join missing on missing.id = c.id
     left join lateral (
         select true as is_good
         from outbox.coupon_grant g

@@ -49,9 +49,10 @@ ENGAGEMENTS = {
 PREFERENCES = {
     "unsubscribe": ("unsubscribed", "provider"),
     "group_unsubscribe": ("unsubscribed", "provider"),
-    "group_resubscribe": ("resubscribed", "provider"),
     "spamreport": ("unsubscribed", "complaint"),
 }
+"""A no to any group counts for us. A yes to one (`group_resubscribe`) does not: our mail belongs to no group, so it was
+said about other mail. It is kept as a type that means nothing here."""
 
 DROPPED: Mapping[str, AddressFault | None] = {
     "bounced address": AddressFault.INVALID,

@@ -54,7 +54,7 @@ def build(messages: Sequence[Message], settings: Settings) -> dict[str, Any]:
     payload: dict[str, Any] = {
         "from": {"email": settings.from_address, "name": settings.from_name},
         "reply_to": {"email": settings.reply_to},
-        "categories": [first.campaign, first.step],
+        "categories": list(dict.fromkeys((first.campaign, first.step))),  # none twice
         "tracking_settings": {
             "click_tracking": {"enable": True, "enable_text": False},
             "open_tracking": {"enable": True},

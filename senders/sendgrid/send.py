@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from senders import wire
+from senders import links, wire
 from senders.contract import EMAIL, Message, Outcome, OutcomeKind, Rejected, SendError, TemplateRefused
 from senders.sendgrid import payload
 from senders.sendgrid.halving import deliver
@@ -27,12 +27,19 @@ DEFAULT_BATCH = 100
 
 
 def build(connection: Connection, definition: Mapping[str, Any]) -> SendGridSender:
-    """The sender of one campaign. Raises `Misconfigured` for a missing key or a forbidden base URL."""
-    return SendGridSender(
+    """The sender of one campaign. Raises `Misconfigured` for a missing key, a forbidden base URL, or a way to
+    unsubscribe that mail services would not use (RFC 8058, 3.1: https)."""
+    sender = SendGridSender(
         Transport(connection),
         settings_of(definition),
         batch_size=wire.whole_number(connection, "batch_size", DEFAULT_BATCH, LARGEST_BATCH),
     )
+    if not connection.sandbox and not links.public_url().startswith("https://"):
+        raise Misconfigured(
+            f"{links.VARIABLE} is no https address, and mail services offer no button to unsubscribe without one. "
+            "Nothing was claimed or sent."
+        )
+    return sender
 
 
 def settings_of(definition: Mapping[str, Any]) -> payload.Settings:

@@ -33,6 +33,8 @@ ACCOUNT_FIELDS = frozenset({"from"})
 """The first word of fields that are everybody's: SendGrid takes no mail from that sender."""
 OWN_FIELD = re.compile(r"(personalizations\.\d+\.)?(subject|content)(\.|$)")
 """What is filled in for the person where a request holds one message, and is the template's where it holds several."""
+NO_FIELD = (None, "", "null")
+"""What stands for the field of an error that is about none; the word in quotes is the API definition's own example."""
 KEEP_OLD = "Messages that are planned already keep the old one: they are tried again until their time is over."
 RECIPIENT_FIELD = re.compile(r"personalizations(\.\d+)?\.(to|cc|bcc)(\.|$)|personalizations(\.\d+)?$")
 """A 400 that names one of these concerns recipients: the words tell of an address or of one that stands there twice."""
@@ -183,5 +185,5 @@ def _explain(body: bytes) -> tuple[set[str], str]:
         errors = [entry for entry in json.loads(body)["errors"] if isinstance(entry, dict)]
     except (ValueError, KeyError, TypeError):
         return set(), "no reason given"
-    fields = {str(entry["field"]) for entry in errors if entry.get("field")}
+    fields = {str(entry["field"]) for entry in errors if entry.get("field") not in NO_FIELD}
     return fields, wire.scrub("; ".join(str(entry.get("message", "")) for entry in errors)) or "no reason given"

@@ -39,6 +39,7 @@ DELIVERIES = {
     "queued": DeliveryKind.ACCEPTED,
     "sending": DeliveryKind.ACCEPTED,
     "sent": DeliveryKind.ACCEPTED,
+    "partially_delivered": DeliveryKind.ACCEPTED,  # to some of several recipients: ours is one
     "delivered": DeliveryKind.DELIVERED,
     "read": DeliveryKind.DELIVERED,
     "undelivered": DeliveryKind.FAILED,
@@ -61,14 +62,16 @@ SID, STATUS = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}"), re.compile(r"[A-Za-z_-]{1,
 MOST_FIELDS = 300
 """Of a form: Twilio sends some thirty. A stranger's are counted before they are split, and before any signature is."""
 STOP = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "OPTOUT", "REVOKE"})
-START = frozenset({"START", "YES", "UNSTOP"})
+START, START_TOLL_FREE = frozenset({"START", "YES", "UNSTOP"}), frozenset({"START", "UNSTOP"})
+"""The one word that takes a stop back, by itself: "YES!" may answer somebody else's question."""
+TOLL_FREE = re.compile(r"\+18(00|33|44|55|66|77|88)[0-9]{7}")
 EMPTY_TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
 """Says nothing back: Twilio itself answers STOP, START and HELP."""
 
 
 def is_ready(connection: Connection | None) -> bool:
     """Whether calls can be verified at all: the signature is made with the account's token."""
-    return bool(connection and (connection.extra.get("webhook_secret") or connection.password))
+    return bool(connection and _secret(connection))
 
 
 def verify(call: WebhookCall, connection: Connection | None) -> Verdict:
@@ -78,14 +81,19 @@ def verify(call: WebhookCall, connection: Connection | None) -> Verdict:
     signature = call.headers.get(SIGNATURE, "")
     if not signature:
         return Verdict.UNSIGNED
-    secret = str(connection.extra.get("webhook_secret") or connection.password)
     algorithm = get_signature_algorithm(call.headers.get(ALGORITHM))
     try:
         fields = _fields(call)
     except Unreadable:
         return Verdict.MALFORMED
-    genuine = RequestValidator(secret).validate(call.url, fields, signature, algorithm)
+    genuine = RequestValidator(_secret(connection)).validate(call.url, fields, signature, algorithm)
     return Verdict.VERIFIED if genuine else Verdict.WRONG_SIGNATURE
+
+
+def _secret(connection: Connection) -> str:
+    """What Twilio signs with: extra `webhook_secret` or the account's token. An API key's (SK...) signs nothing."""
+    is_key = connection.login.startswith("SK")
+    return str(connection.extra.get("webhook_secret") or ("" if is_key else connection.password))
 
 
 def parse(call: WebhookCall) -> list[Event]:
@@ -117,14 +125,16 @@ def parse(call: WebhookCall) -> list[Event]:
 
 
 def _asked(call: WebhookCall, sid: str, fields: dict[str, str]) -> list[Event]:
-    words = "".join(fields.get("Body", "").upper().split()).strip(".!\"'")
+    body = fields.get("Body", "").upper()
     # With Twilio's advanced opt-out the account's own words count, and Twilio says which kind one was.
     told = fields.get("OptOutType", "").upper()
+    start = START_TOLL_FREE if TOLL_FREE.fullmatch(fields.get("To", "")) else START
+    # A no is heard however it is written; a yes only as Twilio hears it.
     kind = (
         "unsubscribed"
-        if words in STOP or told == "STOP"
+        if "".join(body.split()).strip(".!\"'") in STOP or told == "STOP"
         else "resubscribed"
-        if words in START or told == "START"
+        if body.strip() in start or told == "START"
         else ""
     )
     if not kind:

@@ -1,7 +1,8 @@
 """Text messages through Twilio: one request each, several at once; what each costs is computed before it is sent.
 
 Connection `twilio_default`: host (default https://api.twilio.com), login (account SID), password (auth token); extra:
-`webhook_url` (where status callbacks go, as Twilio sees it; without it under our public address),
+`webhook_url` (where status callbacks go, as Twilio sees it; without it under our public address), `webhook_secret` (the
+account's auth token, where login and password are an API key's: Twilio signs callbacks with it),
 `messaging_service_sid`, `connections` (16), `timeout_seconds`, `messages_per_second`, `sandbox`.
 """
 

@@ -28,8 +28,10 @@ from warehouse.errors import Misconfigured
 API = "https://api.twilio.com"
 MESSAGE_SID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
 UNSENT_STATUSES = frozenset({"failed", "undelivered", "canceled"})
-TAKEN_STATUSES = frozenset({"accepted", "scheduled", "queued", "sending", "sent", "delivered", "read"})
-"""What a message that Twilio took may be in (Message resource, `status`)."""
+TAKEN_STATUSES = frozenset(
+    {"accepted", "scheduled", "queued", "sending", "sent", "partially_delivered", "delivered", "read"}
+)
+"""What a message that Twilio took may be in (Message resource, `status`; two more are of inbound ones)."""
 CREATED, FOUND = 201, 200
 PAUSE = timedelta(seconds=30)
 """Where Twilio asks us to slow down and does not say for how long."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -29,6 +30,8 @@ LARGEST_PAYLOAD = 3993
 """Bytes: 4096 that every push service takes (RFC 8030, 7.2) less what encryption adds (RFC 8291, 4)."""
 DEFAULT_CONNECTIONS, BATCH = 16, 100
 NOT_OUR_KEY, LEFT_ALONE = "not_our_key", "asked_to_wait"
+CONTACT = re.compile(r"mailto:[^@\s]+@[^@\s]+|https://[^\s/]\S*")
+"""An e-mail address or a page (RFC 8292, 2.1), as campaign files may have it."""
 LONGEST_SEARCH_SECONDS = 60.0
 """For so long another subscription of the same person is asked: however many slow ones there are, others wait."""
 
@@ -40,10 +43,11 @@ Shared = PushServices
 def build(connection: Connection, definition: Mapping[str, Any], shared: PushServices) -> WebPushSender:
     """The sender of one campaign. Raises `Misconfigured` for a missing key or contact."""
     contact = connection.extra.get("subject") or (definition.get("webpush") or {}).get("contact")
-    if not str(contact or "").startswith(("mailto:", "https:")):
+    if not CONTACT.fullmatch(str(contact or "")):
         raise Misconfigured(
-            f"Campaign {definition.get('campaign')!r} has no webpush.contact (mailto:... or https://...): push "
-            "services want to know whom to write to. Nothing was claimed or sent."
+            f"Campaign {definition.get('campaign')!r} has no webpush.contact (mailto:me@shop.example or https://...), "
+            f'nor {connection.conn_id!r} one as its extra "subject": push services want to know whom to write to. '
+            "Nothing was claimed or sent."
         )
     connections = wire.whole_number(connection, "connections", DEFAULT_CONNECTIONS, 256)
     return WebPushSender(Transport(connection, str(contact), connections), shared, connections)

@@ -18,6 +18,8 @@ from warehouse.errors import Misconfigured
 ACCEPTED = 201
 """What a push service says that has taken a message (RFC 8030, 5). 202 is the answer to a request for a receipt (5.1),
 which is never made here; anything else was said by somebody else."""
+WRONG_KEY = "VapidPkHashMismatch"
+"""Apple's word for a subscription that was made with another key, with 400."""
 
 # At DEBUG these print endpoints, which are personal.
 for _name in ("pywebpush", "py_vapid"):
@@ -84,7 +86,7 @@ def _refused(answer: Answer) -> Exception:
     code = f"http_{status}"
     if status in {404, 410}:
         return Gone("The subscription has ended.", code=code)
-    if status in {401, 403}:
+    if status in {401, 403} or (status == 400 and WRONG_KEY in answer.text):
         return NotOurKey("The push service refuses our VAPID key.", code=code)
     if status == 429:
         wait = wire.retry_after(answer.headers) or timedelta(seconds=60)

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from senders import contract
-from senders.contract import Message, Outcome, OutcomeKind
+from senders.contract import Message, NotSent, Outcome, OutcomeKind
 from tests.contract.providers import CLOCK, NAME, Provider, message
 from warehouse.errors import Misconfigured
 
@@ -125,10 +125,21 @@ def test_a_message_whose_time_is_over_is_not_sent(provider: Provider) -> None:
     assert provider.asked == [good.message_id]
 
 
+def test_what_may_not_go_any_more_is_kept_back_and_everything_that_had_begun_is_told(provider: Provider) -> None:
+    provider.one_by_one()
+    held = NotSent("The process was told to stop.", timedelta(), code="stopped")
+    messages = [replace(each, why_not=lambda: held if len(provider.asked) >= 3 else None) for each in some(provider, 6)]
+    ids = [each.message_id for each in messages]
+    outcomes = send(provider, messages)
+    assert provider.asked == provider.taken == ids[:3]
+    assert [outcomes[key].kind for key in ids[:3]] == [OutcomeKind.ACCEPTED] * 3
+    assert {(outcomes[key].kind, outcomes[key].error_code) for key in ids[3:]} == {(OutcomeKind.NOT_SENT, "stopped")}
+
+
 def takes_ten_seconds_a_call(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call takes ten seconds by the machine's clock, which is the test's."""
     passed = [0.0]
-    monkeypatch.setattr(contract, "monotonic", lambda: passed[0])
+    monkeypatch.setattr(contract, "elapsed", lambda: passed[0])
 
     def wait() -> None:
         passed[0] += 10

@@ -69,6 +69,11 @@ def test_custom_arguments_and_categories_hold_nothing_personal() -> None:
     ]
 
 
+def test_a_step_with_the_campaigns_name_gives_one_category() -> None:
+    both = replace(message(1, EMAIL), campaign="winback", step="winback")
+    assert build([both], SETTINGS)["categories"] == ["winback"], "SendGrid takes none twice"
+
+
 HOSTILE = ["<b>&\"'", "-wb.html.step_url-", "-wb.text.first_name-", "{{ step_url }}", "-wb1", "Ünï 🎉", "a\r\nBcc: x"]
 
 
@@ -298,6 +303,31 @@ def test_a_providers_words_are_kept_without_the_address_in_them(sendgrid: SendGr
     assert "555" not in outcome.detail
 
 
+@pytest.mark.parametrize("field", [None, "", "null"])
+def test_a_refusal_that_names_no_field_is_found_out_by_halves(sendgrid: SendGrid, field: str | None) -> None:
+    messages = [message(number, EMAIL) for number in range(4)]
+    bad = messages[2].message_id
+
+    def answer(request: Recorded) -> Reply:
+        if bad not in sendgrid.ids(request):
+            return sendgrid.ok(request)
+        return Reply(400, {}, json.dumps({"errors": [{"field": field, "message": "no"}]}).encode())
+
+    sendgrid.stub.answer = answer
+    outcomes = sendgrid.sender().send(messages)
+    assert [each.kind for each in outcomes.values()].count(OutcomeKind.ACCEPTED) == 3
+    assert outcomes[bad].kind is OutcomeKind.REJECTED
+
+
+def test_mail_without_a_way_to_unsubscribe_by_https_is_not_sent(
+    sendgrid: SendGrid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sendgrid.connect("https://api.sendgrid.example", sandbox=False)
+    monkeypatch.setenv("WINBACK_PUBLIC_URL", "http://events.example.com")
+    with pytest.raises(Misconfigured, match="https"):
+        sendgrid.sender()
+
+
 def test_a_step_may_name_a_dynamic_template_of_sendgrids(sendgrid: SendGrid) -> None:
     definition = {**DEFINITION, "steps": [{"key": "day30", "sendgrid_template_id": "d-abc"}]}
     bare = replace(TEMPLATE, subject=None, html=None, text=None)
@@ -335,6 +365,15 @@ def test_an_alert_goes_to_the_team_as_plain_text(sendgrid: SendGrid, monkeypatch
     assert request["personalizations"][0]["to"] == [{"email": "team@example.com"}, {"email": "boss@example.com"}]
     assert request["personalizations"][0]["custom_args"] == {"notice_id": notice}
     assert request["content"] == [{"type": "text/plain", "value": "Pool winback_discount10 is dry."}]
+
+
+def test_an_alert_names_everybody_once(sendgrid: SendGrid, monkeypatch: pytest.MonkeyPatch) -> None:
+    alerts = {"extra": {"emails": "team@example.com, Team@example.com,", "from": "alerts@shop.example.com"}}
+    monkeypatch.setenv(connections.variable(connections.ALERTS), json.dumps(alerts))
+    replying(sendgrid, Reply(202, {"X-Message-Id": "n1"}))
+    assert registry.notifier()("No codes left", "It is dry.", str(uuid.uuid4())).kind is OutcomeKind.ACCEPTED
+    (to,) = sendgrid.stub.requests[0].json()["personalizations"][0]["to"]
+    assert to["email"].lower() == "team@example.com"
 
 
 def test_alerts_without_recipients_are_a_configuration_error(

@@ -68,7 +68,7 @@ def test_behind_slow_answers_a_text_is_valid_for_what_is_left_of_its_time(
     twilio: Twilio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passed = iter([0.2, 10.0, 83.9, 84.0, 85.0])
-    monkeypatch.setattr(contract, "monotonic", lambda: next(passed))
+    monkeypatch.setattr(contract, "elapsed", lambda: next(passed))
     twilio.one_by_one()
     soon = CLOCK + timedelta(seconds=90)
     outcomes = twilio.sender().send(

@@ -42,6 +42,24 @@ def test_the_request_carries_time_to_live_topic_urgency_and_a_signed_claim(webpu
     assert TEMPLATE.push.title.encode() not in request.body, "the payload is encrypted"
 
 
+@pytest.mark.parametrize(
+    "contact", ["https://shop.example.com:8443/contact/", "https://localhost", "mailto:a@b.example"]
+)
+def test_any_page_or_address_may_be_the_contact(webpush: WebPush, contact: str) -> None:
+    definition = {**DEFINITION, "webpush": {"contact": contact}}
+    (outcome,) = registry.build("webpush", connections.WEBPUSH, definition).send([to(NEW)]).values()
+    assert outcome.kind is OutcomeKind.ACCEPTED
+    (request,) = webpush.stub.requests
+    assert claims(request)["sub"] == contact
+
+
+@pytest.mark.parametrize("contact", ["", "care@shop.example.com", "https://", "mailto:nobody"])
+def test_what_is_no_contact_is_known_before_anything_is_claimed(webpush: WebPush, contact: str) -> None:
+    with pytest.raises(Misconfigured, match="contact"):
+        registry.build("webpush", connections.WEBPUSH, {**DEFINITION, "webpush": {"contact": contact}})
+    assert webpush.stub.requests == []
+
+
 def test_each_push_service_is_named_in_its_own_claim(webpush: WebPush) -> None:
     webpush.sender().send([to(NEW), replace(to(OLD), message_id=message(2, WEBPUSH).message_id)])
     assert {claims(r)["aud"] for r in webpush.stub.requests} == {
@@ -105,6 +123,12 @@ def test_in_doubt_the_next_subscription_is_not_tried(webpush: WebPush, doubt: Re
     (outcome,) = webpush.sender().send([to(NEW, OLD)]).values()
     assert outcome.kind is OutcomeKind.UNKNOWN
     assert paths(webpush) == ["/s/1"]
+
+
+def test_apples_word_for_another_key_is_understood(webpush: WebPush) -> None:
+    answering(webpush, {"/s/1": Reply(400, {}, b'{"reason":"VapidPkHashMismatch"}'), "/s/2": Reply(410)})
+    (outcome,) = webpush.sender().send([to(NEW, OLD)]).values()
+    assert (outcome.kind, outcome.error_code) == (OutcomeKind.REJECTED, "not_our_key")
 
 
 def test_one_endpoint_made_with_another_key_is_rejected_alone(webpush: WebPush) -> None:
@@ -301,7 +325,7 @@ def test_behind_slow_answers_the_next_subscription_is_asked_for_what_is_left_of_
     third = "https://third.example.org/s/3"
     answering(webpush, {"/s/1": Reply(410), "/s/2": Reply(404), "/s/3": Reply(201)})
     passed = [0.0]
-    monkeypatch.setattr(contract, "monotonic", lambda: passed[0])
+    monkeypatch.setattr(contract, "elapsed", lambda: passed[0])
     ended = webpush.stub.answer
 
     def slowly(request: Recorded) -> Reply:

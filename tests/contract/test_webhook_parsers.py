@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from senders.contract import DeliveryEvent, Event, Unreadable, WebhookCall
+from senders.contract import DeliveryEvent, Event, Unreadable, Verdict, WebhookCall
 from senders.sendgrid import events as sendgrid
 from senders.twilio import events as twilio
+from warehouse.connections import Connection
 
 FOLDER = Path(__file__).parent / "webhooks"
 RECEIVED = datetime(2017, 10, 1, 14, 30, tzinfo=UTC)
@@ -62,6 +63,17 @@ def test_every_case_has_its_expectation_and_every_expectation_its_case() -> None
 def test_a_body_that_is_no_array_is_unreadable(body: bytes) -> None:
     with pytest.raises(Unreadable):
         sendgrid.parse(WebhookCall({}, body, "https://events.example.com", RECEIVED, RECEIVED))
+
+
+def test_the_secret_of_an_api_key_signs_nothing_and_is_not_taken_for_the_accounts_token() -> None:
+    key = Connection("twilio_default", login="SK" + "1" * 32, password="the key's secret")
+    call = WebhookCall(
+        {"x-twilio-signature": "any"}, b"", "https://events.example.com/events/twilio", RECEIVED, RECEIVED
+    )
+    assert not twilio.is_ready(key)
+    assert twilio.verify(call, key) is Verdict.UNVERIFIABLE
+    assert twilio.is_ready(replace(key, extra={"webhook_secret": "the account's token"}))
+    assert twilio.is_ready(replace(key, login="AC" + "0" * 32))
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"a", b"From=%2B12025550101", b"[]"])

@@ -147,9 +147,11 @@ def test_a_failed_run_is_told_by_mail_and_web_hook_where_there_are_connections(
     assert "Told through: alerts_smtp, alerts_webhook" in ran["alerted"].log
 
 
-def test_a_failing_report_does_not_fail_a_day_that_went_well(ran: dict[str, Outcome]) -> None:
+def test_a_failing_report_does_not_fail_a_day_that_went_well_and_the_team_hears_of_it(ran: dict[str, Outcome]) -> None:
     day = ran["report_fails"]
     assert (day.code, day.tasks["report"], day.state) == (0, "failed", "success")
+    told = f"winback_daily: report failed (AirflowFailException), run {day.run_id}. Told through: nothing"
+    assert told in day.log
 
 
 def test_a_task_is_tried_again_where_no_person_is_watching(ran: dict[str, Outcome]) -> None:

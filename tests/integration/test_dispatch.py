@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from outbox import claims, outcomes
+from outbox import claims, hold, lanes, outcomes
 from outbox.dispatch import Dispatcher
 from outbox.outcomes import Told
 from outbox.sql import ledger
@@ -212,20 +212,60 @@ def test_a_lease_that_is_kept_alive_is_not_swept(shop: Shop) -> None:
         assert claims.sweep(connection, clock=SEND_AT) == 0
 
 
-def test_sigterm_finishes_the_batch_in_hand_and_claims_nothing_more(shop: Shop) -> None:
+def test_sigterm_finishes_the_calls_that_have_begun_and_hands_nothing_more_over(shop: Shop) -> None:
     shop.planned_many(60)
 
-    class Stopping(MemorySender):
-        def send(self, messages: Any) -> Any:
+    def answer(_: Message) -> Outcome:
+        if len(sender.inbox) == 2:
             dispatcher.stop()
-            return super().send(messages)
+        return ACCEPT
 
-    sender = Stopping(batch_size=10)
+    sender = MemorySender(batch_size=10, answer=answer)
     dispatcher = Dispatcher(lambda *_: sender, connections=1)
     done = dispatcher.simulated(BUILT_AT, UNTIL, tell=lambda _: None)
-    assert done.totals == {"accepted": 10, "planned": 10}
-    assert states(shop) == {"accepted": 10, "planned": 50}
-    assert Outbound().simulate().totals == {"accepted": 50}
+    assert done.totals == {"accepted": 3, "planned": 17}
+    assert states(shop) == {"accepted": 3, "planned": 57}
+    assert shop.rows("select distinct error_code from outbox.attempt where outcome = 'not_sent'") == [("stopped",)]
+    assert Outbound().simulate().totals == {"accepted": 57}
+
+
+def test_a_process_that_was_frozen_for_longer_than_its_lease_hands_nothing_more_over(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.planned_many(10)
+    frozen = [0.0]
+    for module in (hold, lanes):
+        monkeypatch.setattr(module, "elapsed", lambda: frozen[0])
+
+    def answer(_: Message) -> Outcome:
+        if len(out.sent) == 3 and not frozen[0]:
+            frozen[0] = claims.LEASE.total_seconds()
+        return ACCEPT
+
+    out = Outbound(email=answer)
+    assert out.simulate(connections=1).totals == {"accepted": 10, "planned": 6}
+    assert len({message.message_id for _, message in out.sent}) == 10
+    kept_back = "select outcome, error_code, count(*) from outbox.attempt where attempt_no = 1 group by 1, 2 order by 1"
+    assert shop.rows(kept_back) == [("accepted", None, 4), ("not_sent", "lease_expired", 6)]
+
+
+@pytest.mark.parametrize(("patience", "batches"), [(0.0, [1] * 6), (3600.0, [6])])
+def test_what_is_open_does_not_wait_long_for_a_batch_to_fill(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, patience: float, batches: list[int]
+) -> None:
+    shop.planned_many(6)
+    monkeypatch.setattr(claims, "CLAIM_SIZE", 1)
+    monkeypatch.setattr(lanes, "FILL_SECONDS", patience)
+    sizes: list[int] = []
+
+    class Counting(MemorySender):
+        def send(self, messages: Any) -> Any:
+            sizes.append(len(messages))
+            return super().send(messages)
+
+    sender = Counting()
+    Dispatcher(lambda *_: sender, connections=1).simulated(BUILT_AT, UNTIL, tell=lambda _: None)
+    assert (sizes, states(shop)) == (batches, {"accepted": 6})
 
 
 def test_the_database_going_away_before_the_answer_is_written_loses_nothing(shop: Shop) -> None:
@@ -279,7 +319,7 @@ def test_behind_slow_answers_a_live_pass_hands_nothing_over_after_its_time(
     times = {"not_before": now - timedelta(minutes=1), "not_after": now + timedelta(days=3)}
     for _ in range(3):
         shop.planned(run_mode="live", **times)
-    monkeypatch.setattr(contract, "monotonic", lambda: time.monotonic() + passed[0])
+    monkeypatch.setattr(contract, "elapsed", lambda: time.monotonic() + passed[0])
 
     def answer(_: Message) -> Outcome:
         passed[0] += timedelta(days=2).total_seconds()
@@ -298,7 +338,7 @@ def test_a_simulated_clock_stands_still_while_a_slow_provider_answers(
 ) -> None:
     shop.planned_many(3)
     passed = [0.0]
-    monkeypatch.setattr(contract, "monotonic", lambda: passed[0])
+    monkeypatch.setattr(contract, "elapsed", lambda: passed[0])
 
     def answer(_: Message) -> Outcome:
         passed[0] += timedelta(days=2).total_seconds()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ from outbox.dispatch import Dispatcher
 from outbox.lanes import FAILED_BATCHES
 from senders.contract import SMS, TEMPLATE_REFUSED, Message, Outcome, Sender, TemplateRefused
 from senders.memory.send import MemorySender
+from senders.registry import Senders
+from tests.contract.stub import Reply, running
 from tests.integration.handoff_stub import BUILT_AT, SEND_AT, UNTIL, Shop, campaign
 from tests.integration.outbound import ACCEPT, UNKNOWN, Outbound, states
+from warehouse import connections
 from warehouse.errors import Misconfigured
 
 
@@ -33,6 +37,22 @@ def test_a_channel_without_credentials_claims_nothing_and_the_others_are_served(
     done = Dispatcher(factory).simulated(BUILT_AT, UNTIL, tell=lambda _: None)
     assert (done.totals, done.misconfigured) == ({"accepted": 1}, {"sms": "no auth token"})
     assert shop.value("select count(*) from outbox.attempt where channel = 'sms'") == 0
+
+
+def test_credentials_that_a_provider_refuses_are_known_before_anything_is_claimed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    email = {"from_address": "care@shop.example.com", "from_name": "Riverside", "reply_to": "care@shop.example.com"}
+    shop.define(campaign(email=email))
+    shop.planned_many(3)
+    with running() as stub:
+        connection = {"conn_type": "http", "host": stub.url, "password": "SG.key", "extra": {"sandbox": True}}
+        monkeypatch.setenv(connections.variable(connections.SENDGRID), json.dumps(connection))
+        stub.answer = lambda _: Reply(401, {}, b'{"errors": [{"message": "authorization required"}]}')
+        done = Dispatcher(Senders(asks_first=True)).simulated(BUILT_AT, UNTIL, tell=lambda _: None)
+        assert [(asked.method, asked.path) for asked in stub.requests] == [("GET", "/v3/scopes")], "once, by all lanes"
+    assert "SendGrid refused us with 401" in done.misconfigured["email"]
+    assert (states(shop), shop.rows("select from outbox.attempt")) == ({"planned": 3}, [])
 
 
 def test_credentials_refused_while_sending_leave_everything_planned(shop: Shop) -> None:

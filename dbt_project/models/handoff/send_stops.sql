@@ -118,12 +118,13 @@ cross join lateral (
         where planned.cancelled_by ? 'activity'
     ),
 
-    -- What another tool sent to any contact of the person, as the decision counts it: the file may have been read since.
-    imported as (
-        select history.sent_on
+    -- The same step, had by any contact of the person, as the decision counts it: another tool sent it, and its history was read since; or
+    -- we did, to a contact that has come to be the same person's since.
+    had as (
+        select steps.since
         from members
         cross join lateral (
-            select sends.sent_on
+            select sends.sent_on as since
             from {{ source('outbox', 'imported_send') }} as sends
             where
                 sends.contact_id = members.member_contact_id
@@ -131,8 +132,19 @@ cross join lateral (
                 and sends.step = any(planned.step_keys)
                 and sends.episode_on < planned.episode_on + planned.step_days
                 and sends.episode_on + sends.step_days > planned.episode_on
+            union all
+            select messages.as_of as since
+            from {{ source('outbox', 'message') }} as messages
+            where
+                members.member_contact_id <> planned.contact_id
+                and messages.contact_id = members.member_contact_id
+                and messages.campaign = planned.campaign
+                and messages.step = any(planned.step_keys)
+                and messages.episode_on < planned.episode_on + planned.step_days
+                and messages.episode_on + messages.step_days > planned.episode_on
+                and messages.state in ('sending', 'in_doubt', 'accepted')
             offset 0
-        ) as history
+        ) as steps
     ),
 
     addresses as materialized (
@@ -281,7 +293,7 @@ cross join lateral (
         'already_messaged' as reason,
         null as happened_at,
         null as ends_at
-    where exists (select 1 from imported)
+    where exists (select 1 from had)
     union all
     -- Who opts out of e-mail takes back the consent that a step requires, whichever channel it would use.
     select
