@@ -391,3 +391,18 @@ def test_a_person_suppressed_by_name_is_suppressed_once_on_each_channel(shop: Sh
         with pytest.raises(WinbackError, match="No contact 'nobody'"):
             suppress(connection, "nobody", ["email"], by="customer service", at=LATER)
     assert ("email", "operator", "customer service") in active(shop)
+
+
+def test_a_person_suppressed_by_name_gets_no_push_either(shop: Shop) -> None:
+    contact = shop.contact()
+    for number in (1, 2):
+        browser = {"endpoint": f"https://push.example.com/{number}", "contact_id": contact, "p256dh": "k", "auth": "a"}
+        shop.insert("raw.web_push_subscriptions", {**browser, "subscribed_at": SEND_AT})
+    message_id = shop.planned(contact, channels=["webpush"])
+    with ledger() as connection:
+        done = suppress(connection, contact, ["email", "sms", "webpush"], by="customer service", at=SEND_AT)
+    assert done == ["email", "sms", "webpush"]
+    assert claim_due(channel="webpush").verdicts == {"skipped": 1}
+    assert shop.rows("select state, reason from outbox.message where id = %s", message_id) == [
+        ("skipped", "no_reachable_channel")
+    ]
