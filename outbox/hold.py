@@ -9,14 +9,14 @@ from __future__ import annotations
 import threading
 from datetime import timedelta
 
-from outbox.claims import LEASE
+from outbox import claims
 from senders.contract import NotSent
 from warehouse.machine import elapsed
 
 STOPPED, LEASE_EXPIRED = "stopped", "lease_expired"
 """The error codes of `not_sent` where it was us, and no provider, that kept a message back."""
-SURE = LEASE.total_seconds() * 4 / 5
-"""Seconds for which a lease is believed: somewhat less than it lasts."""
+SURE = 4 / 5
+"""The part of a lease for which it is believed."""
 
 
 class Hold:
@@ -31,7 +31,7 @@ class Hold:
         """The lease was extended by a statement that began at `since`. One that had run out before stays lost: the
         statement extends what is open, and what was swept is not."""
         with self._lock:
-            if since - self._since < SURE:
+            if since - self._since < _sure():
                 self._since = since
 
     def why_not(self) -> NotSent | None:
@@ -39,5 +39,9 @@ class Hold:
         if self._stopping.is_set():
             return NotSent("The process was told to stop.", timedelta(), code=STOPPED)
         with self._lock:
-            is_sure = elapsed() - self._since < SURE
+            is_sure = elapsed() - self._since < _sure()
         return None if is_sure else NotSent("The lease may be over.", timedelta(), code=LEASE_EXPIRED)
+
+
+def _sure() -> float:
+    return claims.LEASE.total_seconds() * SURE
