@@ -176,6 +176,8 @@ class Lane:
         self._connection = ledger()
         self._held_at = 0.0
         self._hold = Hold(0.0, shared.stopping)
+        self._mine: set[uuid.UUID] = set()
+        """Of the batch in hand, what was this lane's when it was last certain."""
         self._broken: Exception | None = None
         self._senders: dict[tuple[str, str], Sender] = {}
         self._templates: dict[str, Template] = {}
@@ -269,6 +271,7 @@ class Lane:
         """Sends in slices of what the sender takes. What is not handed over any more provably never left; what kept it
         from that, other than the database, is in `_broken` for whoever has recorded this."""
         rest = iter(batch)
+        self._mine = {each.message_id for each in batch}
         spared: Outcome | None = None
         while part := list(islice(rest, sender.batch_size)):
             if spared is None and self._shared.stopping.is_set():
@@ -301,15 +304,14 @@ class Lane:
                 yield Told(each.message_id, each.attempt_no, answers.get(each.message_id) or spared or _UNANSWERED)
 
     def _still_held(self, part: Sequence[Claimed]) -> set[uuid.UUID]:
-        """Those that nobody can have swept; the database is asked once time has passed since that was certain."""
-        ids = [each.message_id for each in part]
+        """Those that nobody can have swept; the database is asked, about the whole batch, once time has passed since
+        that was certain."""
         began = elapsed()
-        if began - self._held_at < claims.LEASE.total_seconds() / 5:
-            return set(ids)
-        held = claims.confirm(self._connection, ids, self.worker)
-        self._held_at = began
-        self._hold = Hold(began, self._shared.stopping)
-        return held
+        if began - self._held_at >= claims.LEASE.total_seconds() / 5:
+            self._mine = claims.confirm(self._connection, list(self._mine), self.worker)
+            self._held_at = began
+            self._hold = Hold(began, self._shared.stopping)
+        return {each.message_id for each in part} & self._mine
 
     def _hand_over(
         self, group: Group, sender: Sender, messages: Sequence[Message]

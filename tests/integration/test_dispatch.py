@@ -249,6 +249,29 @@ def test_a_process_that_was_frozen_for_longer_than_its_lease_hands_nothing_more_
     assert shop.rows(kept_back) == [("accepted", None, 4), ("not_sent", "lease_expired", 6)]
 
 
+def test_a_worker_that_lost_its_batch_meanwhile_hands_over_no_later_part_of_it_either(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.planned_many(10)
+    frozen = [0.0]
+    for module in (hold, lanes):
+        monkeypatch.setattr(module, "elapsed", lambda: frozen[0])
+
+    def answer(_: Message) -> Outcome:
+        if len(out.sent) == 1:
+            frozen[0] = claims.LEASE.total_seconds()
+            shop.owner.execute("update outbox.attempt set lease_until = clock_timestamp() - interval '1 second'")
+            with ledger() as connection:
+                assert claims.sweep(connection, clock=SEND_AT) == 10
+        return ACCEPT
+
+    out = Outbound(batch_size=2, email=answer)
+    out.simulate(connections=1)
+    assert (len(out.sent), states(shop)) == (10, {"accepted": 10})
+    first = "select outcome, error_code, count(*) from outbox.attempt where attempt_no = 1 group by 1, 2 order by 1"
+    assert shop.rows(first) == [("accepted", None, 2), ("not_sent", "lease_expired", 8)]
+
+
 @pytest.mark.parametrize(("patience", "batches"), [(0.0, [1] * 6), (3600.0, [6])])
 def test_what_is_open_does_not_wait_long_for_a_batch_to_fill(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, patience: float, batches: list[int]
