@@ -11,6 +11,7 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from outbox.lanes import SMALL_BATCH, Lane, SenderFactory, Shared
 from outbox.sql import ledger, queries
 from senders import registry
 from senders.contract import UNREACHABLE
+from senders.wire import LONGEST_WAIT
 from warehouse.clock import Clock, shown
 from warehouse.errors import WinbackError
 from warehouse.machine import elapsed
@@ -181,6 +183,7 @@ class Dispatcher:
         while held < HELD_TRIES:
             now = clock.now(desk)
             due = claims.due_groups(desk, clock=now, mode=clock.mode, shard=self._shard)
+            self._leave_alone(desk, {group.channel for group in due}, clock.mode, now)
             going = {group: count for group, count in due.items() if self.shared.may_go(group, now)}
             if not going:
                 return
@@ -195,6 +198,15 @@ class Dispatcher:
             held = 0 if self.shared.picked > before else held + 1
             if held and self.shared.stopping.wait(HELD_SECONDS):
                 return
+
+    def _leave_alone(self, desk: psycopg.Connection, due: AbstractSet[str], mode: str, now: datetime) -> None:
+        """Takes up what providers have asked of other processes, and says of what is due why it waits."""
+        for row in queries.cooldowns(desk, clock=now, mode=mode, longest=LONGEST_WAIT):
+            self.shared.rest(row["channel"], row["until"])
+            text = f"{row['channel']}: its provider asked to be left alone until {shown(row['until'])}"
+            if row["channel"] in due and text not in self._told:
+                self._told.add(text)
+                self._progress(text)
 
     def _is_failing(self, desk: psycopg.Connection, group: Group, now: datetime) -> bool:
         """Whether too many of the group's last messages failed, in whichever process: then nothing of it is claimed."""

@@ -26,7 +26,7 @@ from outbox.claims import Claimed, Group, Rules, Shard
 from outbox.hold import LEASE_EXPIRED, STOPPED, Hold
 from outbox.outcomes import Told
 from outbox.pace import Pace, Turn
-from outbox.sql import ledger
+from outbox.sql import ledger, queries
 from senders import registry
 from senders.contract import (
     SMS,
@@ -40,6 +40,7 @@ from senders.contract import (
     TemplateRefused,
     taken_of,
 )
+from senders.wire import LONGEST_WAIT
 from warehouse.clock import Clock
 from warehouse.errors import Misconfigured, WinbackError
 from warehouse.machine import elapsed
@@ -113,6 +114,11 @@ class Shared:
                 and not self.watch.holds(group.campaign, group.channel, now)
             )
 
+    def rest(self, channel: str, until: datetime) -> None:
+        """The channel's provider wants to be left alone until then, as it has told another process."""
+        with self.lock:
+            self.cooling[channel] = max(until, self.cooling.get(channel, until))
+
     def pace(self, channel: str, shards: int) -> Pace | None:
         """The channel's pace, this process's share of it. Raises `Misconfigured` for a limit that is none."""
         with self.lock:
@@ -176,6 +182,8 @@ class Lane:
         self._connection = ledger()
         self._held_at = 0.0
         self._hold = Hold(0.0, shared.stopping)
+        self._rests: dict[str, datetime] = {}
+        """Channel -> until when it rests, as this lane has told the other processes."""
         self._mine: set[uuid.UUID] = set()
         """Of the batch in hand, what was this lane's when it was last certain."""
         self._broken: Exception | None = None
@@ -219,7 +227,22 @@ class Lane:
                 self._shared.count(self._record(told, clock), group.channel)
                 if self._broken:
                     raise self._broken
+                self._tell_others(group.channel, clock)
                 self._look_at_share(group, clock)
+
+    def _tell_others(self, channel: str, clock: Clock) -> None:
+        """That the channel's provider wants to be left alone, as every process has to know."""
+        until = self._shared.cooling.get(channel)
+        if until is not None and self._rests.get(channel) != until:
+            queries.keep_cooldown(
+                self._connection,
+                channel=channel,
+                mode=clock.mode,
+                until=until,
+                clock=clock.now(self._connection),
+                longest=LONGEST_WAIT,
+            )
+            self._rests[channel] = until
 
     def _look_at_share(self, group: Group, clock: Clock) -> None:
         """Asks for the share of failures again once as many have come as could make it too large."""

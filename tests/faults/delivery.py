@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import time
@@ -120,15 +121,28 @@ def _ended(worker: subprocess.Popen[bytes]) -> bool:
     return worker.poll() is not None
 
 
+PARTS = (("--shard", "1/2"), ("--shard", "2/2"), ())
+"""What mapped tasks are told, and the dispatch of every quarter of an hour."""
+
+
 def _racing(it: Round) -> None:
-    """Tasks of the same day, retried and cleared tasks among them: many dispatches at once, some ended by SIGTERM."""
+    """Tasks of the same day, mapped, retried and cleared ones among them: many dispatches at once, some of a part and
+    some of the whole, some ended by SIGTERM."""
+    parts = itertools.cycle(PARTS)
+
+    def start() -> None:
+        it.crew.told = next(parts)
+        it.crew.start()
+
     it.sandbox.set_faults({"kind": "latency", "seconds": 0.05})
-    it.crew.start(it.some(4, 3))
+    for _ in range(it.some(4, 3)):
+        start()
     for _ in range(it.some(4, 2)):
         time.sleep(it.dice.uniform(0.7, 1.6))
         if it.crew.reap():
             it.crew.live[0].terminate()
-        it.crew.start()
+        start()
+    it.crew.told = ()
     it.crew.finish(workers=3)
 
 

@@ -29,8 +29,8 @@ OURS: Rights = {
             "contact_event", "decision", "definition", "imported_send", "run_day", "template",
         )},
         **{f"outbox.{name}": _CHANGED for name in (
-            "attempt", "contact_tag", "coupon_grant", "landed_day", "message", "notice", "notice_attempt", "run",
-            "suppression", "watermark",
+            "attempt", "contact_tag", "cooldown", "coupon_grant", "landed_day", "message", "notice", "notice_attempt",
+            "run", "suppression", "watermark",
         )},
         **_EVENTS,
     },

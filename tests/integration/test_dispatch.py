@@ -16,13 +16,15 @@ import pytest
 from outbox import claims, hold, lanes, outcomes
 from outbox.dispatch import Dispatcher
 from outbox.outcomes import Told
-from outbox.sql import ledger
+from outbox.sql import ledger, queries
 from senders import contract
 from senders.contract import EMAIL, Message, Outcome, OutcomeKind
 from senders.memory.send import MemorySender
+from senders.wire import LONGEST_WAIT
 from tests.integration.handoff_stub import BUILT_AT, SEND_AT, UNTIL, Shop, campaign
 from tests.integration.outbound import ACCEPT, REJECT, UNKNOWN, Outbound, claim_due, states, together
 from warehouse import connections
+from warehouse.clock import shown
 
 POOL = {"promotion": "p", "step": "day60"}
 
@@ -227,6 +229,33 @@ def test_sigterm_finishes_the_calls_that_have_begun_and_hands_nothing_more_over(
     assert states(shop) == {"accepted": 3, "planned": 57}
     assert shop.rows("select distinct error_code from outbox.attempt where outcome = 'not_sent'") == [("stopped",)]
     assert Outbound().simulate().totals == {"accepted": 57}
+
+
+def test_what_a_provider_asked_of_one_process_every_other_one_knows(shop: Shop) -> None:
+    shop.planned_many(2)
+    asked = Outcome(OutcomeKind.NOT_SENT, error_code="http_429", retry_after=timedelta(hours=1))
+    soon, ends = SEND_AT + timedelta(minutes=1), SEND_AT + timedelta(hours=1)
+    Outbound(batch_size=1, email=lambda _: asked).simulate(until=soon, connections=1)
+    shop.planned_many(3)
+    said: list[str] = []
+    tried: set[datetime] = set()
+
+    def answer(message: Message) -> Outcome:
+        tried.add(message.now)
+        return ACCEPT
+
+    done = Outbound(email=answer).simulate(soon, progress=said.append)
+    assert (done.totals, tried) == ({"accepted": 5}, {ends})
+    assert f"email: its provider asked to be left alone until {shown(ends)}" in said
+
+
+def test_a_rest_that_was_asked_for_on_a_later_day_of_a_simulation_holds_up_no_earlier_one(shop: Shop) -> None:
+    shop.planned()
+    later = UNTIL + timedelta(days=5)
+    with ledger() as connection:
+        told = {"channel": EMAIL, "mode": "simulated", "until": later, "longest": LONGEST_WAIT}
+        queries.keep_cooldown(connection, clock=later, **told)
+    assert Outbound().simulate().totals == {"accepted": 1}
 
 
 def test_a_process_that_was_frozen_for_longer_than_its_lease_hands_nothing_more_over(
