@@ -286,7 +286,13 @@ opened as (
         message_id, attempt_no, channel, address_hash, worker, opened_at, lease_until, consent
     )
     select s.id, s.attempt_no, :channel::text, s.address_hash, :worker, :clock::timestamptz, clock_timestamp() + :lease::interval,
-        coalesce(s.consent_now -> :channel::text, '{}') || jsonb_build_object('checked_at', :clock::timestamptz)
+        case when :channel::text = 'webpush' then (
+            -- Whoever let a browser take notifications said yes there: which ones, and since when.
+            select jsonb_build_object('subscriptions', jsonb_agg(jsonb_build_object(
+                'address_hash', encode(outbox.address_hash('webpush', listed.one ->> 'endpoint'), 'hex'), 'at', listed.one -> 'subscribed_at'
+            ) order by listed.position))
+            from jsonb_array_elements(s.live_subscriptions) with ordinality as listed (one, position)
+        ) else coalesce(s.consent_now -> :channel::text, '{}') end || jsonb_build_object('checked_at', :clock::timestamptz)
     from settled s
     where s.final = 'open'
 )

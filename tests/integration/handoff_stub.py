@@ -84,8 +84,9 @@ select c.contact_id, c.first_name, (select min(known.id) from handoff.members(c.
     case when btrim(c.email) ~ '^[^@ ]+@[^@ ]+$' then btrim(c.email) end as email,
     case when c.phone ~ '^[+][1-9][0-9]{6,14}$' then c.phone end as phone,
     (
-        select jsonb_agg(jsonb_build_object('endpoint', s.endpoint, 'p256dh', s.p256dh, 'auth', s.auth)
-            order by s.subscribed_at desc)
+        select jsonb_agg(jsonb_build_object(
+            'endpoint', s.endpoint, 'p256dh', s.p256dh, 'auth', s.auth, 'subscribed_at', s.subscribed_at
+        ) order by s.subscribed_at desc)
         from raw.web_push_subscriptions s where s.contact_id = c.contact_id
     ) as subscriptions,
     c.timezone, c.country, c.region,

@@ -182,7 +182,13 @@ def test_a_contact_who_is_gone_gets_nothing(shop: Shop) -> None:
     contact = shop.contact()
     shop.planned(contact)
     shop.owner.execute("delete from raw.contacts where contact_id = %s", [contact])
-    assert only(claim_due().verdicts) == "skipped"
+    assert only(claim_due().verdicts) == "deferred"
+    assert claim_due(SEND_AT + timedelta(minutes=59)).picked == 0
+    assert only(claim_due(SEND_AT + timedelta(hours=1)).verdicts) == "deferred", "they may be loaded again"
+    not_after = shop.value("select not_after from outbox.message")
+    with ledger() as connection:
+        assert claims.expire_overdue(connection, clock=not_after, mode="simulated") == 1
+    assert shop.rows("select state, reason from outbox.message") == [("expired", "invalid_address")]
 
 
 def test_what_is_past_its_end_expires_and_its_code_goes_back(shop: Shop) -> None:
@@ -356,6 +362,14 @@ def test_a_push_goes_to_the_newest_subscriptions_that_are_left(shop: Shop) -> No
     shop.planned(contact, channels=["webpush"])
     (claimed,) = claim_due(channel="webpush").opened
     assert [each.endpoint[-1] for each in claimed.recipient.subscriptions] == ["2", "1"]
+    relied_on = shop.value("select consent from outbox.attempt")
+    assert datetime.fromisoformat(relied_on["checked_at"]) == SEND_AT
+    assert [datetime.fromisoformat(each["at"]) for each in relied_on["subscriptions"]] == [
+        SEND_AT - timedelta(days=10 - number) for number in (2, 1)
+    ]
+    hashed = "select encode(outbox.address_hash('webpush', 'https://push.example.com/2'), 'hex')"
+    assert relied_on["subscriptions"][0]["address_hash"] == shop.value(hashed)
+    assert "push.example.com" not in str(relied_on)
 
 
 def test_a_push_without_a_subscription_is_skipped(shop: Shop) -> None:

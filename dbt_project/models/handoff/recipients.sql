@@ -11,7 +11,10 @@ select
         (
             select jsonb_agg(
                 jsonb_build_object(
-                    'endpoint', subscriptions.endpoint, 'p256dh', subscriptions.p256dh, 'auth', subscriptions.auth
+                    'endpoint', subscriptions.endpoint,
+                    'p256dh', subscriptions.p256dh,
+                    'auth', subscriptions.auth,
+                    'subscribed_at', subscriptions.subscribed_at
                 )
                 order by subscriptions.subscribed_at desc, subscriptions.endpoint
             )
