@@ -121,6 +121,14 @@ def read(file: Path, problems: Problems) -> Source | None:
     source = Source(file, data, dict(_places(root, ())))
     for place, first, again in _duplicates(root, ()):
         problems.add(file, again, key_of(place), f"this key was already given on line {first}; keep one of the two.")
+    for place, line, rest in _cut_short(root, (), text.splitlines()):
+        problems.add(
+            file,
+            line,
+            key_of(place),
+            f"YAML takes {rest!r} for a comment. Put the value in quotes where that belongs to it, or "
+            "a blank behind the #.",
+        )
     return source
 
 
@@ -163,6 +171,20 @@ def _impossible(node: Node | None, place: Place) -> Iterator[tuple[Place, int]]:
             YAML(typ="safe", pure=True).load(node.value) if node.tag == _TIMESTAMP else None
         except ValueError:
             yield place, node.start_mark.line + 1
+
+
+def _cut_short(node: Node | None, place: Place, lines: list[str]) -> Iterator[tuple[Place, int, str]]:
+    """Values without quotes behind which stands what nobody writes as a comment: `Market #1`."""
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            yield from _cut_short(value, (*place, str(key.value)), lines)
+    elif isinstance(node, SequenceNode):
+        for number, item in enumerate(node.value):
+            yield from _cut_short(item, (*place, number), lines)
+    elif isinstance(node, ScalarNode) and node.style is None and node.value:
+        rest = lines[node.end_mark.line][node.end_mark.column :].strip() if node.end_mark.line < len(lines) else ""
+        if re.match(r"#[^\s#]", rest):
+            yield place, node.end_mark.line + 1, rest
 
 
 def _duplicates(node: Node | None, place: Place) -> Iterator[tuple[Place, int, int]]:

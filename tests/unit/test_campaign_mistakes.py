@@ -153,6 +153,13 @@ def test_what_the_parser_stumbles_over_is_said_in_words_of_a_person(folder: Fold
         )
 
 
+def test_a_name_that_yaml_would_cut_short_is_told_with_its_line(folder: Folder) -> None:
+    line = folder.change(folder.winback, "from_name: Riverside Market", "from_name: Riverside #1 Market")
+    assert f"winback.yml, line {line}, email.from_name: YAML takes '#1 Market' for a comment." in folder.refusal()
+    folder.change(folder.winback, "from_name: Riverside #1 Market", 'from_name: "Riverside #1 Market" # ours')
+    folder.load()
+
+
 @pytest.mark.parametrize("never", ["2026-11-31", "2026-02-30 10:00:00", "2026-11-30 25:00:00"])
 def test_a_day_that_no_calendar_has_is_told_with_its_line(folder: Folder, never: str) -> None:
     line = folder.change(folder.winback, "live_from:  ", f"live_from: {never}  ")
