@@ -113,11 +113,18 @@ def _section(
         return None
 
 
+SAID = frozenset({"subject", "preheader", "text", "html", "body", "title", "sms", "push"})
+"""What marketers look for in a step, and find in its template."""
+FILES = "templates/<template>/ beside this one: subject.txt, email.mjml, email.txt, sms.txt, push.yml"
+
+
 def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:
     """What pydantic found, said to a marketer."""
     kind, given, context = detail["type"], detail.get("input"), detail.get("ctx", {})
     if kind == "extra_forbidden":
         known = [*model.model_fields, *(["places"] if model is schema.Hours else [])]
+        if model is schema.Step and detail["loc"][-1] in SAID:
+            return f"is no key of a step: what it says stands in the files of its template, {FILES}."
         return f"unknown key.{did_you_mean(str(detail['loc'][-1]), known)}"
     if kind == "missing":
         return 'expected two hours such as ["09:00", "20:00"].' if isinstance(detail["loc"][-1], int) else "is missing."

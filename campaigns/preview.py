@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from campaigns.definition import Campaign
 from campaigns.template import CLIPPED_AT
 from campaigns.variables import CATALOGUE, Known
-from senders.contract import Push, Template
+from senders.contract import EMAIL, SMS, WEBPUSH, Push, Template
 from senders.render import render_html, render_text
 from senders.segments import Measure, measure
 
@@ -57,7 +57,12 @@ class Person:
     """What this contact can be reached through, in the step's order; empty: not known."""
 
 
-NOBODY = Person(None, "sample values")
+def nobody(why: str) -> Person:
+    """Whom a step is shown for where it has nobody to be shown for: sample values throughout."""
+    return Person(None, why)
+
+
+CHANNELS = {EMAIL: "e-mail", SMS: "text", WEBPUSH: "web push"}
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,7 @@ def write(folder: Path, pages: Sequence[Page], notes: Sequence[str], *, is_own: 
         {
             "campaign": page.campaign,
             "step": page.step,
-            "when": when(page.step),
+            "when": when(page.step, page.campaign.body["clock"]),
             "cards": [_card(folder, page, filled) for filled in page.filled],
         }
         for page in pages
@@ -165,6 +170,7 @@ def _write_index(folder: Path, **shown: object) -> Path:
     environment = Environment(
         loader=FileSystemLoader(_HOME), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["in_words"] = lambda channel: CHANNELS.get(channel, channel)
     page = {"steps": [], "notes": [], "mistakes": None, "ours": _OURS, "clipped_at": CLIPPED_AT, **shown}
     index = folder / "index.html"
     index.write_text(environment.get_template("preview.html.j2").render(page), encoding="utf-8")
@@ -183,10 +189,10 @@ def _card(folder: Path, page: Page, filled: Filled) -> dict[str, Any]:
     return card
 
 
-def when(step: Mapping[str, Any]) -> str:
-    """The step's moment in plain words."""
+def when(step: Mapping[str, Any], clock: str) -> str:
+    """The step's moment in plain words; `clock`: what the campaign counts from."""
     if step["trigger"] == "clock":
-        return f"{step['after_days']} days after the clock started"
+        return f"{step['after_days']} days after the {clock.replace('_', ' ')}"
     words = f"{step['wait_days']} days after {step['after_step']} was {step['event']}"
     for key, what in (("no_purchase_days", "purchase"), ("no_activity_days", "activity")):
         if step[key]:

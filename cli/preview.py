@@ -119,7 +119,7 @@ def steps(bundle: Bundle, campaign: str | None, step: str | None) -> list[tuple[
 def _pages(
     wanted: Sequence[tuple[Any, dict[str, Any]]], contact: str | None, as_of: datetime | None, notes: list[str]
 ) -> list[Page]:
-    from campaigns.preview import NOBODY, Page, fill
+    from campaigns.preview import Page, fill, nobody
     from warehouse.connect import Role, connect
 
     people: dict[str, list[Person]] = {}
@@ -147,10 +147,15 @@ def _pages(
             if as_of is not None
             else "Nothing was decided yet, so all values are samples. `winback run --as-of DAY` decides on contacts."
         )
+    why = "nobody has had this step yet"
+    if contact is not None:
+        why = f"contact {contact} has not had this step"
+    elif as_of is not None:
+        why = f"nobody was to have this step on {as_of.date()}"
     pages = []
     for found, document in wanted:
         template = found.templates.get(document["template_hash"])
-        shown = people.get(found.name + document["key"]) or [NOBODY]
+        shown = people.get(found.name + document["key"]) or [nobody(why)]
         pages.append(Page(found, document, [fill(template, document, person) for person in shown] if template else []))
     return pages
 

@@ -10,9 +10,7 @@ from uuid import UUID
 
 import typer
 
-from cli import context
-
-DAYS = ["%Y-%m-%d"]
+from cli import context, days
 
 
 def register(app: typer.Typer) -> None:
@@ -24,14 +22,22 @@ def register(app: typer.Typer) -> None:
         as_of: Annotated[
             datetime | None,
             typer.Option(
-                help="Only the pages of this day's runs, and anew those of the seven days before it.", formats=DAYS
+                parser=days.day,
+                metavar="YYYY-MM-DD",
+                help="Only the pages of this day's runs, and anew those of the seven days before it.",
             ),
         ] = None,
         first: Annotated[
-            datetime | None, typer.Option("--from", help="The page over the days begins with this one.", formats=DAYS)
+            datetime | None,
+            typer.Option(
+                "--from", parser=days.day, metavar="YYYY-MM-DD", help="The page over the days begins with this one."
+            ),
         ] = None,
         last: Annotated[
-            datetime | None, typer.Option("--to", help="The page over the days ends with this one.", formats=DAYS)
+            datetime | None,
+            typer.Option(
+                "--to", parser=days.day, metavar="YYYY-MM-DD", help="The page over the days ends with this one."
+            ),
         ] = None,
         out: Annotated[Path | None, typer.Option(help="Folder for the pages.  [default: .local/reports]")] = None,
     ) -> None:

@@ -44,7 +44,9 @@ def register(app: typer.Typer) -> None:
         from outbox.suppressions import suppress as write
 
         if (contact is None) is (file is None) or (file and channel):
-            raise typer.BadParameter("give a contact, or --file alone: its lines say which channel")
+            raise typer.BadParameter(
+                "give the id of a contact, or --file with a list (without --channel: its lines say which)"
+            )
         channels = channel or list(_CHANNELS)
         if unknown := sorted(set(channels) - set(_CHANNELS)):
             raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(_CHANNELS)}", param_hint="--channel")
@@ -55,8 +57,10 @@ def register(app: typer.Typer) -> None:
         if file is not None:
             _honour(file, by, since)
         else:
-            done = f"{', '.join(added)} suppressed" if added else "was suppressed already"
-            typer.echo(f"Contact {contact}: {done}." if added else f"Contact {contact} {done}.")
+            stopped = ", ".join(words.CHANNELS[each] for each in added)
+            typer.echo(
+                f"Contact {contact}: {stopped} suppressed." if added else f"Contact {contact} was suppressed already."
+            )
             context.result({"suppressed": added})
 
 

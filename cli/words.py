@@ -8,6 +8,8 @@ from typing import Any
 from senders.contract import EMAIL, SMS, WEBPUSH
 
 _MESSAGES = {EMAIL: ("e-mail", "e-mails"), SMS: ("text", "texts"), WEBPUSH: ("web push", "web pushes")}
+CHANNELS = {EMAIL: "e-mail", SMS: "texts", WEBPUSH: "web push"}
+"""Ways to somebody."""
 
 _OTHERWISE = {
     "rejected": "refused by the provider",

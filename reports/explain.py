@@ -121,7 +121,7 @@ def explain(contact_id: str, as_of: date | None = None, campaign: str | None = N
         contact_id=contact_id,
         person="not in raw.contacts" if unlisted else _describe(person),
         day=day,
-        stops=[_stop(row, timezone) for row in known.stops],
+        stops=list(dict.fromkeys(_stop(row, timezone) for row in known.stops)),  # several browsers are told once
         heading=f"{day} ({day:%A})",
         verdicts=verdicts,
         notes=[*notes, *([known.missing] if known.missing else [])],

@@ -65,6 +65,11 @@ class Fault:
         except re.error as error:
             raise ValueError(f"pattern is no regular expression: {error}") from None
 
+    def document(self) -> dict[str, Any]:
+        """As JSON, without what does not apply to its kind."""
+        foreign = {name for name, kind in (("retry_after", "throttle"), ("status", "error")) if kind != self.kind}
+        return {name: value for name, value in asdict(self).items() if name not in foreign}
+
     @property
     def takes_first(self) -> bool:
         """Whether the message is accepted before the misbehaviour shows."""
@@ -127,7 +132,7 @@ class Faults:
 
     def listed(self) -> list[dict[str, Any]]:
         """The rules as JSON."""
-        return [asdict(rule) for rule in self.rules]
+        return [rule.document() for rule in self.rules]
 
 
 def parse(rule: Mapping[str, Any]) -> Fault:

@@ -23,9 +23,14 @@ PREVIEW_CHARACTERS = 160
 
 
 def parts(store: Store, row: sqlite3.Row) -> dict[str, str]:
-    """The parts of an e-mail by MIME type, substitutions made; empty when its content was not kept."""
+    """The parts of an e-mail by MIME type, substitutions made; empty when its content was not kept. Of a dynamic
+    template, which SendGrid alone has, the values that it is given."""
+    detail = json.loads(row["detail"])
+    if detail.get("template_id"):
+        given = "\n".join(f"{name}: {value}" for name, value in (detail.get("dynamic_template_data") or {}).items())
+        return {"text/plain": f"SendGrid makes this mail of its template {detail['template_id']} and of:\n\n{given}"}
     body = store.value("select body from content where content_id = ?", (row["content_id"],))
-    values = json.loads(row["detail"]).get("substitutions") or {}
+    values = detail.get("substitutions") or {}
     blocks = json.loads(body).get("content") or [] if body else []
     return {block["type"]: substitute(block["value"], values) for block in blocks}
 

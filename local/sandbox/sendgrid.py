@@ -130,7 +130,7 @@ def _accepted(core: Core, mail: Mapping[str, Any], request_id: str) -> list[Acce
                 recipient=person["email"],
                 accepted_at=at,
                 received_at=received_at,
-                title=subject,
+                title=subject or (f"(template {mail['template_id']})" if mail.get("template_id") else ""),
                 content_id=content_id,
                 detail={
                     "from": one.get("from") or mail["from"],
@@ -140,6 +140,7 @@ def _accepted(core: Core, mail: Mapping[str, Any], request_id: str) -> list[Acce
                     "categories": mail.get("categories") or [],
                     "custom_args": arguments,
                     "substitutions": values if core.keep_content else {},
+                    "template_id": mail.get("template_id"),
                     "dynamic_template_data": one.get("dynamic_template_data"),
                 },
                 planned=_planned(core, {**mail, **one}, arguments, provider_id=provider_id, to=person["email"], at=at),

@@ -61,7 +61,19 @@ def test_before_anything_was_decided_every_step_is_shown_with_sample_values(
     assert told(result)["contacts"] == 0
     assert "Nothing was decided yet, so all values are samples." in result.output
     page = (tmp_path / "local/preview/index.html").read_text()
-    assert page.count("<b>Sample values</b>: no contact has had this step yet.") == 4
+    assert page.count("<b>Sample values</b>: nobody has had this step yet.") == 4
+    assert "30 days after the last purchase." in page
+    assert "SendGrid makes this e-mail" not in page
+
+
+def test_a_mail_that_sendgrid_makes_of_its_own_template_is_said_to_be_that(
+    warehouse: str, folder: campaign_folder.Folder, tmp_path: Path
+) -> None:
+    known = "    template: we_miss_you\n"
+    folder.change(folder.winback, known, f"{known}    sendgrid_template_id: d-{'0a' * 16}\n")
+    told(run())
+    page = (tmp_path / "local/preview/index.html").read_text()
+    assert page.count(f"SendGrid makes this e-mail of its own template d-{'0a' * 16}") == 1
 
 
 def test_a_contact_of_an_earlier_message_is_shown_as_they_got_it(
@@ -78,7 +90,7 @@ def test_a_contact_of_an_earlier_message_is_shown_as_they_got_it(
     assert "Hi there," in mail
     page = (tmp_path / "out/index.html").read_text()
     assert "Contact 4711, message of 2017-10-01." in page
-    assert "Reached through email." in page
+    assert "Reached through e-mail." in page
     assert "Sample values for days_away." in page
 
 

@@ -101,7 +101,7 @@ def test_the_page_of_a_run_leads_with_what_a_marketer_asks_first(pages: dict[str
     text = words(pages["second"])
     assert "Monday, 2 October 2017" in text
     assert "11 people were looked at; 4 people were reached, and 3 of them have bought since." in text
-    assert "People reached 4 of 8 to be written to" in text
+    assert "People reached 4 8 messages were to be sent" in text
     assert "Came back 3 bought within 30 days, 2 of them soon after a click or an open" in text
     assert "Orders and revenue 105.00 USD 20.00 EUR 4 orders, 1 with our code; 1 refund deducted" in text
     assert (

@@ -153,6 +153,25 @@ def test_what_the_parser_stumbles_over_is_said_in_words_of_a_person(folder: Fold
         )
 
 
+def test_who_looks_for_the_subject_in_a_step_is_told_where_it_is(folder: Folder) -> None:
+    line = folder.change(
+        folder.winback, "    template: we_miss_you\n", "    template: we_miss_you\n    subject: Hello\n"
+    )
+    told = "steps[0].subject: is no key of a step: what it says stands in the files of its template"
+    assert f"winback.yml, line {line + 1}, {told}" in folder.refusal()
+
+
+def test_a_dynamic_template_of_sendgrids_belongs_to_a_step_that_sends_e_mail(folder: Folder) -> None:
+    before = folder.load().campaigns["winback"]
+    known = f"    template: we_miss_you\n    sendgrid_template_id: d-{'0a' * 16}\n"
+    folder.change(folder.winback, "    template: we_miss_you\n", known)
+    after = folder.load().campaigns["winback"]
+    assert "sendgrid_template_id" not in before.body["steps"][0], "files that nobody touched keep their hash"
+    assert after.body["steps"][0]["sendgrid_template_id"] == f"d-{'0a' * 16}"
+    folder.change(folder.winback, f"d-{'0a' * 16}", "d-abc")
+    assert "expected the id of a dynamic template of SendGrid's" in folder.refusal()
+
+
 def test_a_name_that_yaml_would_cut_short_is_told_with_its_line(folder: Folder) -> None:
     line = folder.change(folder.winback, "from_name: Riverside Market", "from_name: Riverside #1 Market")
     assert f"winback.yml, line {line}, email.from_name: YAML takes '#1 Market' for a comment." in folder.refusal()
