@@ -184,7 +184,7 @@ class Sms(Section):
 class WebPush(Section):
     """Whom a push service may write to about our pushes (RFC 8292, `sub`)."""
 
-    contact: Annotated[str, Field(pattern=r"^(mailto:[^@\s]+@[^@\s]+|https://\S+)$")]
+    contact: Annotated[str, Field(pattern=r"^(mailto:[^@\s]+@[^@\s]+|https://[^\s/]\S*)$")]
 
 
 class Promotion(Section):

@@ -181,7 +181,7 @@ def _cut_short(node: Node | None, place: Place, lines: list[str]) -> Iterator[tu
     elif isinstance(node, SequenceNode):
         for number, item in enumerate(node.value):
             yield from _cut_short(item, (*place, number), lines)
-    elif isinstance(node, ScalarNode) and node.style is None and node.value:
+    elif isinstance(node, ScalarNode) and node.style is None:
         rest = lines[node.end_mark.line][node.end_mark.column :].strip() if node.end_mark.line < len(lines) else ""
         if re.match(r"#[^\s#]", rest):
             yield place, node.end_mark.line + 1, rest

@@ -89,8 +89,8 @@ def register(app: typer.Typer) -> None:
                 {row["state"]: row["messages"] for row in queries.states_of_run(desk, run_id=day.run_id)} if day else {}
             )
         if done is not None:
-            typer.echo(words.sent(done.sent_now, done.totals))
-            for waiting in (*done.put_off.values(), *done.waiting.values()):
+            typer.echo(words.sent(done.sent_now, done.totals, waits=bool(done.resting)))
+            for waiting in (*done.put_off.values(), *done.resting.values(), *done.waiting.values()):
                 typer.echo(str(waiting))
         ids = {"run_id": day.run_id if day else None, "messages": states, "notices": told, "alerts": titles}
         context.result({**_summary(done), **ids})
@@ -216,6 +216,7 @@ def _summary(done: Dispatched | None) -> dict[str, Any]:
             "misconfigured": [],
             "unreachable": [],
             "put_off": {},
+            "resting": {},
             "stopped": [],
             "braked": [],
             "refused": [],
@@ -226,6 +227,7 @@ def _summary(done: Dispatched | None) -> dict[str, Any]:
         "misconfigured": sorted(done.misconfigured),
         "unreachable": sorted(done.unreachable),
         "put_off": {channel: waiting.waiting for channel, waiting in done.put_off.items()},
+        "resting": {channel: waiting.waiting for channel, waiting in done.resting.items()},
         "stopped": sorted(done.stopped),
         "braked": sorted({**done.braked, **done.waiting}),
         "refused": sorted(done.refused),

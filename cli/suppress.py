@@ -59,7 +59,9 @@ def register(app: typer.Typer) -> None:
         else:
             stopped = ", ".join(words.CHANNELS[each] for each in added)
             typer.echo(
-                f"Contact {contact}: {stopped} suppressed." if added else f"Contact {contact} was suppressed already."
+                f"Contact {contact}: {stopped} suppressed."
+                if added
+                else f"Contact {contact} has nothing there that was not suppressed already."
             )
             context.result({"suppressed": added})
 

@@ -16,7 +16,7 @@ _OTHERWISE = {
     "skipped": "stopped at the last moment",
     "expired": "too late to be sent",
     "deferred": "had first to wait for a later hour",
-    "planned": "not taken by the provider, to be tried again",
+    "planned": "not handed over or not taken by the provider, to be tried again",
     "in_doubt": "in doubt: may or may not have left, and is not sent again by itself",
     "moved": "moved on to the step's next channel",
     "ignored": "settled by another process meanwhile",
@@ -42,11 +42,12 @@ def messages(count: int, channel: str) -> str:
     return counted(count, *_MESSAGES.get(channel, (f"{channel} message", f"{channel} messages")))
 
 
-def sent(now: Mapping[str, Mapping[str, int]], totals: Mapping[str, int]) -> str:
-    """What one dispatch did, as a sentence; `now`: channel -> state -> messages, `totals`: state -> messages."""
+def sent(now: Mapping[str, Mapping[str, int]], totals: Mapping[str, int], *, waits: bool = False) -> str:
+    """What one dispatch did, as a sentence; `now`: channel -> state -> messages, `totals`: state -> messages, `waits`:
+    whether something is due and has to wait for its provider."""
     accepted = [messages(states["accepted"], channel) for channel, states in now.items() if states.get("accepted")]
     others = [f"{totals[state]:,} {said}" for state, said in _OTHERWISE.items() if totals.get(state)]
-    if not accepted and not others:
+    if not (accepted or others or waits):
         return "Nothing was due, so nothing was sent now."
     return "; ".join([f"Sent now: {_listed(accepted)}" if accepted else "Nothing was sent now", *others]) + "."
 
@@ -55,7 +56,9 @@ def result(values: Mapping[str, Any]) -> str:
     """A verb's line of JSON as one line for a reader. What is nothing, or means nothing to a reader, is left out."""
     told = [tell(values[key]) for key, tell in _RESULTS.items() if key in values]
     if "sent_now" in values:
-        told.insert(0, sent(values["sent_now"], values.get("totals", {})).removesuffix("."))
+        told.insert(
+            0, sent(values["sent_now"], values.get("totals", {}), waits=bool(values.get("resting"))).removesuffix(".")
+        )
     return "; ".join(text for text in told if text)
 
 
@@ -107,6 +110,10 @@ _RESULTS: Mapping[str, Callable[[Any], str]] = {
     "unreachable": _names("could not be reached:"),
     "put_off": lambda waiting: ", ".join(
         f"{messages(count, channel)} waiting for a provider that could not be reached"
+        for channel, count in waiting.items()
+    ),
+    "resting": lambda waiting: ", ".join(
+        f"{messages(count, channel)} waiting for a provider that asked to be left alone"
         for channel, count in waiting.items()
     ),
     "stopped": _names("stopped after failed batches:"),

@@ -22,11 +22,10 @@ import psycopg
 
 from outbox import brakes, claims, notices, outcomes, runs
 from outbox.claims import Group, Shard
-from outbox.lanes import SMALL_BATCH, Lane, SenderFactory, Shared
+from outbox.lanes import LONGEST_REST, SMALL_BATCH, Lane, SenderFactory, Shared
 from outbox.sql import ledger, queries
 from senders import registry
 from senders.contract import UNREACHABLE
-from senders.wire import LONGEST_WAIT
 from warehouse.clock import Clock, shown
 from warehouse.errors import WinbackError
 from warehouse.machine import elapsed
@@ -84,6 +83,23 @@ class PutOff:
 
 
 @dataclass(frozen=True)
+class Resting:
+    """What a provider that asked to be left alone still owes."""
+
+    channel: str
+    waiting: int
+    """Messages."""
+    until: datetime
+
+    def __str__(self) -> str:
+        vendor, _ = registry.VENDORS.get(self.channel, (self.channel, ""))
+        return (
+            f"{self.waiting:,} {'messages wait' if self.waiting > 1 else 'message waits'}: {vendor} ({self.channel}) "
+            f"asked to be left alone until {shown(self.until)}."
+        )
+
+
+@dataclass(frozen=True)
 class Dispatched:
     """What one dispatch did."""
 
@@ -105,6 +121,8 @@ class Dispatched:
     """The same of those that had stopped before this dispatch, which sent nothing of them."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Campaign and channel -> why the provider refuses a template of theirs; the others were served."""
+    resting: Mapping[str, Resting] = field(default_factory=dict)
+    """Channel -> what waits there because its provider asked to be left alone, this process or another."""
 
 
 class Dispatcher:
@@ -200,13 +218,10 @@ class Dispatcher:
                 return
 
     def _leave_alone(self, desk: psycopg.Connection, due: AbstractSet[str], mode: str, now: datetime) -> None:
-        """Takes up what providers have asked of other processes, and says of what is due why it waits."""
-        for row in queries.cooldowns(desk, clock=now, mode=mode, longest=LONGEST_WAIT):
-            self.shared.rest(row["channel"], row["until"])
-            text = f"{row['channel']}: its provider asked to be left alone until {shown(row['until'])}"
-            if row["channel"] in due and text not in self._told:
-                self._told.add(text)
-                self._progress(text)
+        """Takes up what providers have asked of other processes, for the channels that have something due."""
+        for row in queries.cooldowns(desk, clock=now, mode=mode, longest=LONGEST_REST):
+            if row["channel"] in due:
+                self.shared.rest(row["channel"], row["until"])
 
     def _is_failing(self, desk: psycopg.Connection, group: Group, now: datetime) -> bool:
         """Whether too many of the group's last messages failed, in whichever process: then nothing of it is claimed."""
@@ -237,7 +252,7 @@ class Dispatcher:
             served = [pool.submit(lane.serve, group, clock=clock, shard=self._shard) for lane in lanes]
             for each in served:
                 if each.exception() is not None:
-                    self.stop()  # the other lanes finish what they hold
+                    self.stop()  # the other lanes finish their calls and give the rest back
         for each in served:
             each.result()
 
@@ -304,7 +319,15 @@ class Dispatcher:
             {found.what: str(found) for found in shared.watch.held() if shared.watch.has_failed(found)},
             {found.what: str(found) for found in shared.watch.held() if not shared.watch.has_failed(found)},
             {f"{group.campaign} {group.channel}": why for group, why in shared.refused.items()},
+            {each.channel: each for each in self._resting(clock.now(desk), clock.mode, desk)},
         )
+
+    def _resting(self, now: datetime, mode: str, desk: psycopg.Connection) -> Iterator[Resting]:
+        for channel, until in sorted(self.shared.cooling.items()):
+            if until > now and channel not in self.shared.unreachable:
+                waiting = queries.waiting_on_channel(desk, channel=channel, clock=now, mode=mode)
+                if waiting["messages"]:
+                    yield Resting(channel, waiting["messages"], until)
 
     def _unreachable(self, now: datetime, mode: str, desk: psycopg.Connection) -> Iterator[Unreachable]:
         """The channels whose provider could not be reached and that still owe messages; the team is told once a day."""

@@ -1,6 +1,6 @@
 """How long a lane may be sure that what it claimed is still its own: asked directly before each call of a provider.
 
-A process can be frozen between its claim and a call (SIGSTOP, a machine that is suspended or moved). Once its lease is
+A process can be frozen between its claim and a call (SIGSTOP, a machine that is suspended). Once its lease is
 over, others have put its messages in doubt, and somebody may have had them sent again: nothing of them may leave here.
 """
 
@@ -13,7 +13,7 @@ from outbox import claims
 from senders.contract import NotSent
 from warehouse.machine import elapsed
 
-STOPPED, LEASE_EXPIRED = "stopped", "lease_expired"
+STOPPED, LEASE_LOST = "stopped", "lease_lost"
 """The error codes of `not_sent` where it was us, and no provider, that kept a message back."""
 SURE = 4 / 5
 """The part of a lease for which it is believed."""
@@ -40,7 +40,7 @@ class Hold:
             return NotSent("The process was told to stop.", timedelta(), code=STOPPED)
         with self._lock:
             is_sure = elapsed() - self._since < _sure()
-        return None if is_sure else NotSent("The lease may be over.", timedelta(), code=LEASE_EXPIRED)
+        return None if is_sure else NotSent("The lease may be over.", timedelta(), code=LEASE_LOST)
 
 
 def _sure() -> float:

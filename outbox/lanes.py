@@ -23,7 +23,7 @@ import psycopg
 
 from outbox import brakes, claims, costs, letters, outcomes, runs
 from outbox.claims import Claimed, Group, Rules, Shard
-from outbox.hold import LEASE_EXPIRED, STOPPED, Hold
+from outbox.hold import LEASE_LOST, STOPPED, Hold
 from outbox.outcomes import Told
 from outbox.pace import Pace, Turn
 from outbox.sql import ledger, queries
@@ -40,7 +40,6 @@ from senders.contract import (
     TemplateRefused,
     taken_of,
 )
-from senders.wire import LONGEST_WAIT
 from warehouse.clock import Clock
 from warehouse.errors import Misconfigured, WinbackError
 from warehouse.machine import elapsed
@@ -56,6 +55,8 @@ REFUSED_MESSAGES = 50
 """So many messages in a row that the provider refused do the same: a few refusals are about their recipients."""
 FILL_SECONDS = 1.0
 """For so long what is open waits until a batch is full, where claims open few: then it goes as it is."""
+LONGEST_REST = timedelta(hours=1)
+"""For so long at most a provider's word to one process keeps the others from asking for themselves."""
 RECORD_FOR = timedelta(minutes=4)
 """How long the recording of outcomes is tried again when the database has gone away: somewhat less than a lease."""
 LONGEST_PAUSE = 10.0
@@ -137,7 +138,7 @@ class Shared:
     ) -> None:
         """Counts what fails in a row; notes who cannot be reached, how long a provider wants to be left alone, and
         whose template it refuses. One that was accepted before is not given up: only what was refused waits."""
-        told = {each: outcome for each, outcome in told.items() if outcome.error_code not in (STOPPED, LEASE_EXPIRED)}
+        told = {each: outcome for each, outcome in told.items() if outcome.error_code not in (STOPPED, LEASE_LOST)}
         if not told:
             return
         waits = [outcome.retry_after for outcome in told.values() if outcome.retry_after]
@@ -182,6 +183,7 @@ class Lane:
         self._connection = ledger()
         self._held_at = 0.0
         self._hold = Hold(0.0, shared.stopping)
+        self._heard_at = 0.0
         self._rests: dict[str, datetime] = {}
         """Channel -> until when it rests, as this lane has told the other processes."""
         self._mine: set[uuid.UUID] = set()
@@ -211,7 +213,7 @@ class Lane:
         rules = Rules.of(self._definition(group.definition_hash))
         template = self._template(group.template_hash)
         more = True
-        while more and self._shared.may_go(group, clock.now(self._connection)):
+        while more and self._may_go(group, clock):
             turn = pace.book(most) if pace else None
             if turn and not self._comes_up(turn, group, clock):
                 return
@@ -234,15 +236,23 @@ class Lane:
         """That the channel's provider wants to be left alone, as every process has to know."""
         until = self._shared.cooling.get(channel)
         if until is not None and self._rests.get(channel) != until:
-            queries.keep_cooldown(
-                self._connection,
-                channel=channel,
-                mode=clock.mode,
-                until=until,
-                clock=clock.now(self._connection),
-                longest=LONGEST_WAIT,
-            )
             self._rests[channel] = until
+            now = clock.now(self._connection)
+            until = min(until, now + LONGEST_REST)
+            queries.keep_cooldown(
+                self._connection, channel=channel, mode=clock.mode, until=until, clock=now, longest=LONGEST_REST
+            )
+
+    def _may_go(self, group: Group, clock: Clock) -> bool:
+        """Whether the group may be claimed now, by what other processes know, too: asked once a second."""
+        channel = group.channel
+        if elapsed() - self._heard_at >= 1:
+            self._heard_at = elapsed()
+            now = clock.now(self._connection)
+            for row in queries.cooldowns(self._connection, clock=now, mode=clock.mode, longest=LONGEST_REST):
+                if row["channel"] == channel:
+                    self._shared.rest(channel, row["until"])
+        return self._shared.may_go(group, clock.now(self._connection))
 
     def _look_at_share(self, group: Group, clock: Clock) -> None:
         """Asks for the share of failures again once as many have come as could make it too large."""
@@ -411,7 +421,7 @@ class Lane:
 
 
 _NO_DATABASE = Outcome(OutcomeKind.NOT_SENT, error_code="database_lost", retry_after=timedelta())
-_TOO_LATE = Outcome(OutcomeKind.NOT_SENT, error_code=LEASE_EXPIRED, retry_after=timedelta())
+_TOO_LATE = Outcome(OutcomeKind.NOT_SENT, error_code=LEASE_LOST, retry_after=timedelta())
 _UNANSWERED = Outcome(OutcomeKind.UNKNOWN, error_code="no_outcome", detail="The sender returned no outcome for it.")
 
 

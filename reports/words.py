@@ -133,6 +133,10 @@ REASONS: Mapping[str, Reason] = {
     "lease_expired": Reason(
         "Worker went silent", "The process that was sending died; whether the message left is not known."
     ),
+    "lease_lost": Reason(
+        "Kept back", "The process that was to send it had been frozen; it did not leave, and is tried again."
+    ),
+    "stopped": Reason("Kept back", "The process that was to send it was told to stop; it is tried again."),
     "timeout": Reason(
         "No answer in time", "The provider did not answer in time; whether the message left is not known."
     ),

@@ -44,7 +44,7 @@ create table event (
     route text not null,        -- sendgrid, twilio, inbound, webpush
     url text,                   -- where it is posted; null: the account's own webhook
     body text not null,         -- JSON
-    state text not null default 'due',  -- due -> taken | lost
+    state text not null default 'due',  -- due -> taken | refused | lost
     attempts integer not null default 0,
     retry_at real not null default 0    -- epoch seconds, real
 );

@@ -184,7 +184,7 @@ class Webhooks:
             self._taken(events)
             return
         if events[0]["route"] in FORMS and (connected or events[0]["attempts"]):
-            self._taken(events, "lost")
+            self._taken(events, "refused")
             return
         tried = [(event["attempts"] + 1, event["event_id"]) for event in events]
         now = time.time()
@@ -195,5 +195,6 @@ class Webhooks:
 
     def _taken(self, events: Sequence[sqlite3.Row], state: str = "taken") -> None:
         self._core.store.execute_many(
-            "update event set state = ? where event_id = ?", [(state, it["event_id"]) for it in events]
+            "update event set state = ? where event_id = ? and state = 'due'",
+            [(state, it["event_id"]) for it in events],
         )

@@ -11,4 +11,4 @@ grant select on outbox.cooldown to winback_sender, winback_dbt, winback_analyst;
 grant insert, update on outbox.cooldown to winback_sender;
 
 comment on table outbox.cooldown is 'One row per channel and mode of runs whose provider has asked to be left alone.';
-comment on column outbox.cooldown.until is 'Before it nothing is handed over to the provider, by whichever process; business time.';
+comment on column outbox.cooldown.until is 'Before it nothing more is claimed for the provider, by whichever process; business time, an hour after it was asked at most.';

@@ -218,10 +218,10 @@ missing as (
     where not c.is_known and coalesce(stopped.reason, '') in ('', 'no_email_consent', 'no_sms_consent', 'invalid_address')
 ),
 judged as materialized (
-    select c.*, clear.position, clear.address_hash, subscribed.subscriptions as live_subscriptions, place.open_at, place.close_at,
+    select c.*, missing.id is not null as is_missing, clear.position, clear.address_hash, subscribed.subscriptions as live_subscriptions, place.open_at, place.close_at,
         case
             when :clock::timestamptz >= c.not_after then 'expired'
-            when missing.id is not null then 'deferred'
+            when missing.id is not null or stopped.reason = 'being_sent' then 'deferred'
             when stopped.reason is not null or clear.id is null then 'skipped'
             when c.coupon_grant_id is not null and code.is_good is null then 'skipped'
             when clear.channel <> :channel::text then 'moved'
@@ -232,6 +232,7 @@ judged as materialized (
         case
             when :clock::timestamptz >= c.not_after then coalesce(c.reason, 'too_late')
             when missing.id is not null then 'invalid_address'
+            when stopped.reason = 'being_sent' then 'already_messaged'
             when stopped.reason is not null then stopped.reason
             when clear.id is null then blocked.obstacle
             when c.coupon_grant_id is not null and code.is_good is null then 'coupon_expired'
@@ -241,7 +242,7 @@ judged as materialized (
         end as why,
         -- A message that can never go in time waits for its end, and expires with the reason it waited for.
         least(c.not_after, case
-            when missing.id is not null then :clock::timestamptz + interval '1 hour'
+            when missing.id is not null or stopped.reason = 'being_sent' then :clock::timestamptz + interval '1 hour'
             when capped.free_on is not null then (capped.free_on + :send_at::time) at time zone c.own_zone
             else coalesce(place.open_at, c.not_after)
         end) as later
@@ -274,7 +275,7 @@ moved as (
     update outbox.message m set
         state = case s.final when 'open' then 'sending' when 'deferred' then 'planned' when 'moved' then 'planned' else s.final end,
         reason = s.why,
-        channel_no = coalesce(s.position, m.channel_no),
+        channel_no = case when s.is_missing then m.channel_no else coalesce(s.position, m.channel_no) end,
         not_before = case s.final when 'deferred' then s.later else m.not_before end,
         closed_at = case when s.final in ('skipped', 'expired') then :clock::timestamptz end
     from settled s

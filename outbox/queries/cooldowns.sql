@@ -1,7 +1,7 @@
 -- Providers that want to be left alone for a while, as all processes know them.
 
 -- name: cooldowns(clock, mode, longest)
--- Which channels rest at the clock, and until when. One that ends later than any provider may ask for belongs to another day's simulation.
+-- Which channels rest at the clock, and until when. One that ends later than any rest lasts belongs to another day's simulation.
 select channel, until
 from outbox.cooldown
 where mode = :mode and until > :clock and until <= :clock::timestamptz + :longest::interval;

@@ -42,6 +42,8 @@ class Halved:
     """What is wrong with the account, the campaign or the template."""
     spared: Outcome | None = None
     """What becomes of all that was not handed over any more."""
+    held_back: Outcome | None = None
+    """What became of those that could not be asked about in time."""
     is_taken: bool = False
     """Whether any of it was accepted."""
     alone: str | None = None
@@ -60,6 +62,7 @@ class Halved:
             part = queue.popleft()
             late = wire.too_late(part)
             self.outcomes |= late
+            self.held_back = next(iter(late.values()), self.held_back)
             if len(late) < len(part):
                 yield [message for message in part if message.message_id not in late]
 
@@ -122,7 +125,8 @@ def _judge(
     if len(messages) == 1 and first.is_own and first.detail != suspected:
         done.alone = first.detail
     elif not (is_proven or done.is_taken) and _are_alike(unclear.values()):
-        done.outcomes |= dict.fromkeys(unclear, done.spared or done.stop(_template_fault(messages[0], first)))
+        undecided = done.spared or done.held_back
+        done.outcomes |= dict.fromkeys(unclear, undecided or done.stop(_template_fault(messages[0], first)))
 
 
 def _are_alike(errors: Iterable[Unclear]) -> bool:

@@ -112,7 +112,8 @@ class Transport:
 
     def account(self) -> tuple[str, str] | None:
         """The account's status and type (`active`, `Full`). An API key may not read them: None, and a page of messages
-        was read in their place. Raises `Misconfigured`, `NotSent`, `OutcomeUnknown`, `Rejected`.
+        was read in their place. Raises `Misconfigured`, `NotSent`, `Rejected`, and `OutcomeUnknown`, also for a key
+        that may not read that: it may be wrong, or one that may send and nothing else.
         """
         try:
             if self._is_key:
@@ -121,7 +122,12 @@ class Transport:
             found = self._client.api.v2010.accounts(self._account).fetch()
             status, kind = found.status, found.type
         except Exception as error:  # noqa: BLE001 - every failure of the SDK is given its meaning here
-            raise _translate(error) from None
+            meaning = _translate(error)
+            if self._is_key and isinstance(meaning, Misconfigured):
+                meaning = OutcomeUnknown(
+                    "Twilio lets this API key read nothing: it is wrong, or may only send.", code="key"
+                )
+            raise meaning from None
         if not status:
             raise OutcomeUnknown("Twilio's answer says nothing of the account's status.", code="nonsense")
         return str(status), str(kind)

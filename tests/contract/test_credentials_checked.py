@@ -86,6 +86,15 @@ def test_an_api_key_is_asked_for_a_page_of_messages_as_it_may_not_read_the_accou
     assert (asked.method, asked.path.partition("?")[0]) == ("GET", f"{ACCOUNT}/Messages.json")
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_api_key_that_may_read_nothing_may_still_send(stub: Stub, status: int) -> None:
+    answers(stub, {"code": 20003, "message": "Authenticate"}, status)
+    with pytest.raises(OutcomeUnknown, match="may only send"):
+        check_twilio(twilio(stub.url, login=KEY, extra={"account_sid": SID}))
+    with pytest.raises(Misconfigured):
+        check_twilio(twilio(stub.url))
+
+
 @pytest.mark.parametrize("check", [check_sendgrid, check_twilio])
 @pytest.mark.parametrize("trouble", ["reset", "hang", "500", "nobody"])
 def test_a_provider_that_does_not_answer_is_told_without_secrets(stub: Stub, check: Any, trouble: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from senders import registry
-from senders.contract import EMAIL, TEMPLATE_REFUSED, Message, OutcomeKind, TemplateRefused
+from senders.contract import EMAIL, TEMPLATE_REFUSED, Message, NotSent, OutcomeKind, TemplateRefused
 from senders.sendgrid import payload
 from senders.sendgrid.payload import build
 from senders.sendgrid.send import settings_of
@@ -317,6 +317,21 @@ def test_a_refusal_that_names_no_field_is_found_out_by_halves(sendgrid: SendGrid
     outcomes = sendgrid.sender().send(messages)
     assert [each.kind for each in outcomes.values()].count(OutcomeKind.ACCEPTED) == 3
     assert outcomes[bad].kind is OutcomeKind.REJECTED
+
+
+def test_told_to_stop_in_the_middle_of_halving_no_template_is_blamed(sendgrid: SendGrid) -> None:
+    held = NotSent("The process was told to stop.", timedelta(), code="stopped")
+
+    def answer(request: Recorded) -> Reply:
+        asked.append(len(sendgrid.ids(request)))
+        return Reply(400, {}, b'{"errors": [{"message": "no"}]}')
+
+    asked: list[int] = []
+    sendgrid.stub.answer = answer
+    messages = [replace(message(number, EMAIL), why_not=lambda: held if 1 in asked else None) for number in range(8)]
+    outcomes = sendgrid.sender().send(messages)
+    assert asked == [8, 4, 2, 1]
+    assert {(each.kind, each.error_code) for each in outcomes.values()} == {(OutcomeKind.NOT_SENT, "stopped")}
 
 
 def test_mail_without_a_way_to_unsubscribe_by_https_is_not_sent(

@@ -191,6 +191,16 @@ def test_a_contact_who_is_gone_gets_nothing(shop: Shop) -> None:
     assert shop.rows("select state, reason from outbox.message") == [("expired", "invalid_address")]
 
 
+def test_while_contacts_are_loaded_anew_nobody_moves_on_to_another_channel(shop: Shop) -> None:
+    contact = shop.contact()
+    browser = {"endpoint": "https://push.example.com/1", "contact_id": contact, "p256dh": "k", "auth": "a"}
+    shop.insert("raw.web_push_subscriptions", {**browser, "subscribed_at": SEND_AT})
+    shop.planned(contact, channels=["email", "webpush"])
+    shop.owner.execute("delete from raw.contacts where contact_id = %s", [contact])
+    assert only(claim_due().verdicts) == "deferred"
+    assert shop.rows("select state, channel_no from outbox.message") == [("planned", 1)]
+
+
 def test_what_is_past_its_end_expires_and_its_code_goes_back(shop: Shop) -> None:
     shop.planned(promotion="p", code="A1", step="day60", not_after=SEND_AT)
     with ledger() as connection:

@@ -15,12 +15,12 @@ import pytest
 
 from outbox import claims, hold, lanes, outcomes
 from outbox.dispatch import Dispatcher
+from outbox.lanes import LONGEST_REST
 from outbox.outcomes import Told
 from outbox.sql import ledger, queries
 from senders import contract
 from senders.contract import EMAIL, Message, Outcome, OutcomeKind
 from senders.memory.send import MemorySender
-from senders.wire import LONGEST_WAIT
 from tests.integration.handoff_stub import BUILT_AT, SEND_AT, UNTIL, Shop, campaign
 from tests.integration.outbound import ACCEPT, REJECT, UNKNOWN, Outbound, claim_due, states, together
 from warehouse import connections
@@ -237,23 +237,45 @@ def test_what_a_provider_asked_of_one_process_every_other_one_knows(shop: Shop) 
     soon, ends = SEND_AT + timedelta(minutes=1), SEND_AT + timedelta(hours=1)
     Outbound(batch_size=1, email=lambda _: asked).simulate(until=soon, connections=1)
     shop.planned_many(3)
-    said: list[str] = []
+    early = Outbound()
+    waiting = early.simulate(soon, soon + timedelta(minutes=1)).resting[EMAIL]
+    assert (early.sent, waiting.waiting, waiting.until) == ([], 5, ends)
+    assert str(waiting) == f"5 messages wait: sendgrid (email) asked to be left alone until {shown(ends)}."
     tried: set[datetime] = set()
 
     def answer(message: Message) -> Outcome:
         tried.add(message.now)
         return ACCEPT
 
-    done = Outbound(email=answer).simulate(soon, progress=said.append)
-    assert (done.totals, tried) == ({"accepted": 5}, {ends})
-    assert f"email: its provider asked to be left alone until {shown(ends)}" in said
+    done = Outbound(email=answer).simulate(soon)
+    assert (done.totals, tried, done.resting) == ({"accepted": 5}, {ends}, {})
+
+
+def test_a_process_under_way_hears_what_its_provider_asks_of_another(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.planned_many(60)
+    passed = [0.0]
+    for module in (hold, lanes):
+        monkeypatch.setattr(module, "elapsed", lambda: passed[0])
+
+    def answer(_: Message) -> Outcome:
+        if not passed[0]:
+            passed[0] = 1.0
+            told = {"channel": EMAIL, "mode": "simulated", "until": SEND_AT + timedelta(minutes=30)}
+            with ledger() as connection:
+                queries.keep_cooldown(connection, clock=SEND_AT, longest=LONGEST_REST, **told)
+        return ACCEPT
+
+    out = Outbound(batch_size=20, email=answer)
+    assert out.simulate(until=SEND_AT + timedelta(minutes=1), connections=1).totals == {"accepted": 20}
 
 
 def test_a_rest_that_was_asked_for_on_a_later_day_of_a_simulation_holds_up_no_earlier_one(shop: Shop) -> None:
     shop.planned()
     later = UNTIL + timedelta(days=5)
     with ledger() as connection:
-        told = {"channel": EMAIL, "mode": "simulated", "until": later, "longest": LONGEST_WAIT}
+        told = {"channel": EMAIL, "mode": "simulated", "until": later, "longest": LONGEST_REST}
         queries.keep_cooldown(connection, clock=later, **told)
     assert Outbound().simulate().totals == {"accepted": 1}
 
@@ -275,7 +297,7 @@ def test_a_process_that_was_frozen_for_longer_than_its_lease_hands_nothing_more_
     assert out.simulate(connections=1).totals == {"accepted": 10, "planned": 6}
     assert len({message.message_id for _, message in out.sent}) == 10
     kept_back = "select outcome, error_code, count(*) from outbox.attempt where attempt_no = 1 group by 1, 2 order by 1"
-    assert shop.rows(kept_back) == [("accepted", None, 4), ("not_sent", "lease_expired", 6)]
+    assert shop.rows(kept_back) == [("accepted", None, 4), ("not_sent", "lease_lost", 6)]
 
 
 def test_a_worker_that_lost_its_batch_meanwhile_hands_over_no_later_part_of_it_either(
@@ -298,7 +320,7 @@ def test_a_worker_that_lost_its_batch_meanwhile_hands_over_no_later_part_of_it_e
     out.simulate(connections=1)
     assert (len(out.sent), states(shop)) == (10, {"accepted": 10})
     first = "select outcome, error_code, count(*) from outbox.attempt where attempt_no = 1 group by 1, 2 order by 1"
-    assert shop.rows(first) == [("accepted", None, 2), ("not_sent", "lease_expired", 8)]
+    assert shop.rows(first) == [("accepted", None, 2), ("not_sent", "lease_lost", 8)]
 
 
 @pytest.mark.parametrize(("patience", "batches"), [(0.0, [1] * 6), (3600.0, [6])])

@@ -175,6 +175,9 @@ def test_a_dynamic_template_of_sendgrids_belongs_to_a_step_that_sends_e_mail(fol
 def test_a_name_that_yaml_would_cut_short_is_told_with_its_line(folder: Folder) -> None:
     line = folder.change(folder.winback, "from_name: Riverside Market", "from_name: Riverside #1 Market")
     assert f"winback.yml, line {line}, email.from_name: YAML takes '#1 Market' for a comment." in folder.refusal()
+    folder.change(folder.winback, "from_name: Riverside #1 Market", "from_name: #1 Market")
+    assert f"winback.yml, line {line}, email.from_name: YAML takes '#1 Market' for a comment." in folder.refusal()
+    folder.change(folder.winback, "from_name: #1 Market", "from_name: Riverside #1 Market")
     folder.change(folder.winback, "from_name: Riverside #1 Market", 'from_name: "Riverside #1 Market" # ours')
     folder.load()
 

@@ -38,7 +38,7 @@ def test_it_is_sure_for_less_than_a_lease(desk: Desk) -> None:
     desk.now = SURE - 1
     assert desk.why is None
     desk.now = SURE
-    assert desk.why == "lease_expired"
+    assert desk.why == "lease_lost"
     assert claims.LEASE.total_seconds() > SURE
 
 
@@ -52,13 +52,13 @@ def test_renewed_in_time_it_goes_on(desk: Desk) -> None:
 def test_renewed_too_late_it_stays_lost_for_others_may_have_swept_it(desk: Desk) -> None:
     desk.now = SURE + 1
     desk.hold.renew(desk.now)
-    assert desk.why == "lease_expired"
+    assert desk.why == "lease_lost"
 
 
 def test_a_renewal_counts_from_when_it_began_and_not_from_when_it_was_through(desk: Desk) -> None:
     desk.now = 60 + SURE
     desk.hold.renew(60.0)
-    assert desk.why == "lease_expired"
+    assert desk.why == "lease_lost"
 
 
 def test_a_process_that_is_told_to_stop_hands_nothing_more_over(desk: Desk) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from campaigns import preview
 from campaigns.definition import Campaign
-from campaigns.preview import NOBODY, Filled, Page, Person
+from campaigns.preview import Filled, Page, Person, nobody
 from campaigns.variables import PLACEHOLDER
 from tests.unit import campaign_folder
 
@@ -22,7 +22,10 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
     return campaign_folder.copy(tmp_path_factory.mktemp("shipped")).load().campaigns["winback"]
 
 
-def filled(campaign: Campaign, key: str, person: Person = NOBODY) -> Filled:
+SAMPLE = nobody("sample values")
+
+
+def filled(campaign: Campaign, key: str, person: Person = SAMPLE) -> Filled:
     step = next(found for found in campaign.document()["steps"] if found["key"] == key)
     return preview.fill(campaign.templates[step["template_hash"]], step, person)
 

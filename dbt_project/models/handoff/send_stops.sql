@@ -121,10 +121,10 @@ cross join lateral (
     -- The same step, had by any contact of the person, as the decision counts it: another tool sent it, and its history was read since; or
     -- we did, to a contact that has come to be the same person's since.
     had as (
-        select steps.since
+        select steps.is_certain
         from members
         cross join lateral (
-            select sends.sent_on as since
+            select true as is_certain
             from {{ source('outbox', 'imported_send') }} as sends
             where
                 sends.contact_id = members.member_contact_id
@@ -133,7 +133,7 @@ cross join lateral (
                 and sends.episode_on < planned.episode_on + planned.step_days
                 and sends.episode_on + sends.step_days > planned.episode_on
             union all
-            select messages.as_of as since
+            select messages.state <> 'sending' as is_certain
             from {{ source('outbox', 'message') }} as messages
             where
                 members.member_contact_id <> planned.contact_id
@@ -290,10 +290,11 @@ cross join lateral (
     union all
     select
         null as channel,
-        'already_messaged' as reason,
+        case when bool_or(had.is_certain) then 'already_messaged' else 'being_sent' end as reason,
         null as happened_at,
         null as ends_at
-    where exists (select 1 from had)
+    from had
+    having count(*) > 0
     union all
     -- Who opts out of e-mail takes back the consent that a step requires, whichever channel it would use.
     select

@@ -131,7 +131,7 @@ function answers(message) {
   if (!message.events.length) return el("p.quiet", {}, "Nothing came back yet.");
   return el("ul.came", {}, message.events.map((event) => {
     const [label, tone] = message.channel === "webpush" && event.kind === "delivered" ? ["Shown", "good"] : EVENTS[event.kind] || [event.kind];
-    const waiting = event.state === "due" ? " (waits for the webhook service)" : event.state === "lost" ? " (webhook lost on command)" : "";
+    const waiting = event.state === "due" ? " (waits for the webhook service)" : event.state === "lost" ? " (webhook lost on command)" : event.state === "refused" ? " (not taken by the webhook service, and Twilio does not come again)" : "";
     const note = event.url || (tone === "bad" || event.kind === "deferred" ? event.reason : "");
     return el("li" + (tone ? "." + tone : ""), {}, el("b", {}, label), el("span", {}, hour(event.at) + (event.at.slice(0, 10) === message.at.slice(0, 10) ? "" : ", " + day(event.at)) + waiting), note ? el("em", { title: note }, note) : null);
   }));
