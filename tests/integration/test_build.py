@@ -154,7 +154,7 @@ def test_from_build_to_dispatch_through_the_command(shop: Shop, monkeypatch: pyt
     assert winback("enqueue", "--run", str(run_id)) == frozen
 
     out = Outbound()
-    monkeypatch.setattr(registry, "Senders", lambda: out.factory)
+    monkeypatch.setattr(registry, "Senders", lambda **_: out.factory)
     sent = winback("dispatch", "--run", str(run_id), "--shard", "1/1")
     assert (sent["totals"], sent["messages"]) == ({"accepted": 1}, {"accepted": 1})
     assert sent["sent_now"] == {"email": {"accepted": 1}}
@@ -197,7 +197,7 @@ def test_dispatch_exits_with_an_error_when_a_channel_could_not_be_served(
             raise Misconfigured("no auth token")
         return out.factory(channel, definition)
 
-    monkeypatch.setattr(registry, "Senders", lambda: factory)
+    monkeypatch.setattr(registry, "Senders", lambda **_: factory)
     with pytest.raises(Misconfigured, match="sms: no auth token"):
         winback("dispatch")
     assert len(out.sent) == 1

@@ -103,7 +103,7 @@ def world(postgres: str, template: str, folder: Path) -> Iterator[World]:
         it = World(connection)
         _environment(patch, folder)
         patch.setattr(registry, "notifier", lambda: it.listen)
-        patch.setattr(registry, "Senders", lambda: it.out.factory)
+        patch.setattr(registry, "Senders", lambda **_: it.out.factory)
         fill(connection)
         yield it
 
