@@ -36,6 +36,9 @@ _SAID = {
 }
 """What the YAML parser says, by a part of it -> what a person can do about."""
 
+FREE_TEXT = frozenset({"title", "name", "from_name", "postal_address", "brand", "opt_out", "offer"})
+"""Keys whose values are anybody's words: there a number sign may belong to them."""
+
 Place = tuple[str | int, ...]
 """The way to a value: `("steps", 1, "event")`."""
 
@@ -174,14 +177,14 @@ def _impossible(node: Node | None, place: Place) -> Iterator[tuple[Place, int]]:
 
 
 def _cut_short(node: Node | None, place: Place, lines: list[str]) -> Iterator[tuple[Place, int, str]]:
-    """Values without quotes behind which stands what nobody writes as a comment: `Market #1`."""
+    """Free text without quotes behind which stands what may have been meant to belong to it: `Market #1`."""
     if isinstance(node, MappingNode):
         for key, value in node.value:
             yield from _cut_short(value, (*place, str(key.value)), lines)
     elif isinstance(node, SequenceNode):
         for number, item in enumerate(node.value):
             yield from _cut_short(item, (*place, number), lines)
-    elif isinstance(node, ScalarNode) and node.style is None:
+    elif isinstance(node, ScalarNode) and node.style is None and place[-1:] and place[-1] in FREE_TEXT:
         rest = lines[node.end_mark.line][node.end_mark.column :].strip() if node.end_mark.line < len(lines) else ""
         if re.match(r"#[^\s#]", rest):
             yield place, node.end_mark.line + 1, rest

@@ -65,7 +65,7 @@ def register(app: typer.Typer) -> None:
         except read.NothingToReportError as nothing:
             if not context.is_task():
                 raise
-            # The run failed before its day began: that is said already, and is no failure of the report.
+            # The day's run has not begun, or failed before: that is said elsewhere, and no failure of this.
             typer.echo(str(nothing))
             context.result({"pages": []})
             return

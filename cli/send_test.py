@@ -51,7 +51,8 @@ def register(app: typer.Typer) -> None:
         """Send one step's message, filled for a contact as `preview` fills it, to an address of yours.
 
         It goes through the configured provider (or the sandbox, and says so), is marked as a test, carries a sample
-        code, and its links unsubscribe nobody. Nothing is written down: no decision, no message, no code given away.
+        code, and its links unsubscribe nobody. Nothing of it is written down: no decision, no message, no code given
+        away; only what people have said since the last dispatch is taken in first.
         An address on the stop list is refused; so is push through a real provider, except to a contact on the
         campaign's allowlist: a customer's browser is nobody's test.
 

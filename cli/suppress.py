@@ -10,9 +10,7 @@ from typing import Annotated
 import typer
 
 from cli import context, words
-from senders.contract import EMAIL, SMS, WEBPUSH
-
-_CHANNELS = (EMAIL, SMS, WEBPUSH)
+from senders.contract import CHANNELS
 
 
 def register(app: typer.Typer) -> None:
@@ -47,9 +45,9 @@ def register(app: typer.Typer) -> None:
             raise typer.BadParameter(
                 "give the id of a contact, or --file with a list (without --channel: its lines say which)"
             )
-        channels = channel or list(_CHANNELS)
-        if unknown := sorted(set(channels) - set(_CHANNELS)):
-            raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(_CHANNELS)}", param_hint="--channel")
+        channels = channel or list(CHANNELS)
+        if unknown := sorted(set(channels) - set(CHANNELS)):
+            raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(CHANNELS)}", param_hint="--channel")
         context.use_warehouse()
         with ledger() as connection:
             since = at.replace(tzinfo=at.tzinfo or UTC) if at else business_now(connection)

@@ -22,7 +22,8 @@ import psycopg
 
 from outbox import brakes, claims, notices, outcomes, runs
 from outbox.claims import Group, Shard
-from outbox.lanes import LONGEST_REST, SMALL_BATCH, Lane, SenderFactory, Shared
+from outbox.lanes import LONGEST_REST, SMALL_BATCH, Lane, SenderFactory
+from outbox.shared import Shared
 from outbox.sql import ledger, queries
 from senders import registry
 from senders.contract import UNREACHABLE

@@ -28,11 +28,11 @@ class Hold:
         self._lock = threading.Lock()
 
     def renew(self, since: float) -> None:
-        """The lease was extended by a statement that began at `since`. One that had run out before stays lost: the
-        statement extends what is open, and what was swept is not."""
+        """The lease was extended by a statement that began at `since` and is through. One that may have run out before
+        that stays lost: the statement extends what is open, and what was swept meanwhile is not."""
         with self._lock:
-            if since - self._since < _sure():
-                self._since = since
+            if elapsed() - self._since < _sure():
+                self._since = max(self._since, since)
 
     def why_not(self) -> NotSent | None:
         """Why nothing may be handed over any more: the process is told to stop, or the lease may be over."""

@@ -50,8 +50,9 @@ class Published:
 def publish(choice: Choice, folder: Path, links: render.Links) -> Published:
     """Writes the pages of the chosen runs and the page over the days into `folder`.
 
-    Raises `NothingToReportError` when no run is of that day, or no `reports` schema is there yet, and `WinbackError`
-    when the ledger does not know the run; nothing is written then.
+    Raises `NothingToReportError` when no run is of that day, after the pages of the days before it were written anew,
+    or when no `reports` schema is there yet, and `WinbackError` when the ledger does not know the run; nothing is
+    written then.
     """
     with read.analyst() as connection:
         read.require_reports(connection)
@@ -60,7 +61,10 @@ def publish(choice: Choice, folder: Path, links: render.Links) -> Published:
             first = newest - timedelta(days=DAYS_SHOWN - 1)
         within = read.runs(connection, first, last)
         chosen = _choose(connection, choice, within)
-        changing = [*_changing(connection, choice, folder), *chosen]
+        earlier = _changing(connection, choice, folder)
+        if not chosen and not earlier:
+            raise read.NothingToReportError(f"{_no_run(connection, choice)} No page was written.")
+        changing = [*earlier, *chosen]
         numbers = {run["run_id"]: read.page(connection, [run]) for run in changing}
         over_days = read.page(connection, within)
     written: dict[uuid.UUID, Path] = {}
@@ -71,6 +75,10 @@ def publish(choice: Choice, folder: Path, links: render.Links) -> Published:
     there = {run["run_id"]: render.file_name(run) for run in within if (folder / render.file_name(run)).exists()}
     index = folder / render.INDEX
     render.write(index, render.days_page(over_days, links, there))
+    if not chosen:
+        raise read.NothingToReportError(
+            f"The ledger has no run of {choice.as_of} yet. The pages of the days before it were written anew: {index}"
+        )
     one = choice.run_id or choice.as_of
     return Published(index, written, numbers[chosen[-1]["run_id"]] if one else over_days, chosen)
 
@@ -87,12 +95,14 @@ def _choose(connection: psycopg.Connection[Any], choice: Choice, within: Sequenc
     if choice.run_id:
         return [read.run(connection, choice.run_id)]
     chosen = read.runs(connection, choice.as_of, choice.as_of) if choice.as_of else within
-    if not chosen or not within:
-        days = sorted({run["last_as_of"] for run in read.runs(connection) if run["last_as_of"]})
-        known = f"It knows runs from {days[0]} to {days[-1]}." if days else "`winback run --as-of D` makes one."
-        wanted = f" of {choice.as_of}" if choice.as_of else _stretch(choice)
-        raise read.NothingToReportError(f"The ledger has no run{wanted}. {known} No page was written.")
-    return chosen
+    return chosen if within else []
+
+
+def _no_run(connection: psycopg.Connection[Any], choice: Choice) -> str:
+    days = sorted({run["last_as_of"] for run in read.runs(connection) if run["last_as_of"]})
+    known = f"It knows runs from {days[0]} to {days[-1]}." if days else "`winback run --as-of D` makes one."
+    wanted = f" of {choice.as_of}" if choice.as_of else _stretch(choice)
+    return f"The ledger has no run{wanted}. {known}"
 
 
 def _stretch(choice: Choice) -> str:

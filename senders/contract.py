@@ -131,7 +131,7 @@ class Outcome:
     detail: str = ""
     """For people who operate this; without addresses."""
     retry_after: timedelta | None = None
-    """How long the provider asked us to wait, with 429 or with 503: nothing is handed over to it before."""
+    """How long the provider asked us to wait, with 429 or with 503 (docs/OPERATIONS.md says who waits)."""
     suppress: str | None = None
     """Why this address must not be used again on this channel: `stopped`, `invalid`, `bounced`. None: nothing said."""
     gone_endpoints: Sequence[str] = field(default=(), repr=False)

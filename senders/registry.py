@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,6 +20,8 @@ VENDORS: Mapping[str, tuple[str, str]] = {
     WEBPUSH: ("webpush", connections.WEBPUSH),
 }
 """Channel -> the vendor's folder, and the connection it reads."""
+
+_LOG = logging.getLogger(__name__)
 
 Notifier = Callable[[str, str, str], Outcome]
 """Title, body and the notice's id -> what happened to it."""
@@ -56,8 +59,8 @@ class Senders:
                 self._refusals[channel] = None
                 try:
                     check(channel)
-                except SendError:
-                    pass  # no clear answer: what is sent will get its own
+                except SendError as unclear:
+                    _LOG.info("%s gave no clear answer about our credentials (%s).", channel, unclear.code)
                 except Misconfigured as error:
                     self._refusals[channel] = error
             refusal = self._refusals[channel]

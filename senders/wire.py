@@ -152,11 +152,14 @@ def scrub(text: object, limit: int = 200) -> str:
     return words[:limit]
 
 
+TOO_LATE = "too_late"
+
+
 class TooLate(NotSent):
     """A message's time was over before the provider was called: a provider's queue must not deliver it at night."""
 
     def __init__(self) -> None:
-        super().__init__("Its time was over before the provider was called.", code="too_late")
+        super().__init__("Its time was over before the provider was called.", code=TOO_LATE)
 
 
 def time_left(message: Message, least: timedelta = SHORTEST_USE) -> timedelta:
@@ -170,7 +173,7 @@ def time_left(message: Message, least: timedelta = SHORTEST_USE) -> timedelta:
     return left
 
 
-def too_late(messages: Iterable[Message]) -> dict[UUID, Outcome]:
+def kept_back(messages: Iterable[Message]) -> dict[UUID, Outcome]:
     """`not_sent` for those of one request that may not go any more, asked directly before its call."""
     found: dict[UUID, Outcome] = {}
     for message in messages:

@@ -42,8 +42,6 @@ class Halved:
     """What is wrong with the account, the campaign or the template."""
     spared: Outcome | None = None
     """What becomes of all that was not handed over any more."""
-    held_back: Outcome | None = None
-    """What became of those that could not be asked about in time."""
     is_taken: bool = False
     """Whether any of it was accepted."""
     alone: str | None = None
@@ -60,9 +58,10 @@ class Halved:
         """The parts of a queue, one after the other, each without what has become too late by its turn."""
         while queue:
             part = queue.popleft()
-            late = wire.too_late(part)
+            late = wire.kept_back(part)
             self.outcomes |= late
-            self.held_back = next(iter(late.values()), self.held_back)
+            # Time is over for one, but a process that may hand nothing more over may do so for nobody.
+            self.spared = next((each for each in late.values() if each.error_code != wire.TOO_LATE), self.spared)
             if len(late) < len(part):
                 yield [message for message in part if message.message_id not in late]
 
@@ -125,8 +124,7 @@ def _judge(
     if len(messages) == 1 and first.is_own and first.detail != suspected:
         done.alone = first.detail
     elif not (is_proven or done.is_taken) and _are_alike(unclear.values()):
-        undecided = done.spared or done.held_back
-        done.outcomes |= dict.fromkeys(unclear, undecided or done.stop(_template_fault(messages[0], first)))
+        done.outcomes |= dict.fromkeys(unclear, done.spared or done.stop(_template_fault(messages[0], first)))
 
 
 def _are_alike(errors: Iterable[Unclear]) -> bool:

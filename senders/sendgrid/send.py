@@ -36,8 +36,8 @@ def build(connection: Connection, definition: Mapping[str, Any]) -> SendGridSend
     )
     if not connection.sandbox and not links.public_url().startswith("https://"):
         raise Misconfigured(
-            f"{links.VARIABLE} is no https address, and mail services offer no button to unsubscribe without one. "
-            "Nothing was claimed or sent."
+            f"{links.VARIABLE} (or public_url of sendgrid_default) is no https address, and mail services offer no "
+            "button to unsubscribe without one. Nothing was claimed or sent."
         )
     return sender
 
@@ -73,7 +73,7 @@ class SendGridSender:
     def send(self, messages: Sequence[Message]) -> Mapping[UUID, Outcome]:
         """Hands over up to `batch_size` messages, one outcome each. Raises `Misconfigured` when none has left,
         `TemplateRefused` when it is for their template."""
-        outcomes = wire.too_late(messages)
+        outcomes = wire.kept_back(messages)
         ready = []
         for message in messages:
             try:

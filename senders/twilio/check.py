@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from senders.contract import Checked
-from senders.twilio.transport import Transport
+from senders.contract import Checked, OutcomeUnknown
+from senders.twilio.transport import KEY, Transport
 from warehouse.connections import Connection
 from warehouse.errors import Misconfigured
 
 
 def check(connection: Connection) -> Checked:
     """Raises `Misconfigured` for refused credentials or a closed account, `SendError` without a clear answer."""
-    status, kind = Transport(connection, 1).account() or ("active", "")
+    try:
+        status, kind = Transport(connection, 1).account() or ("active", "")
+    except OutcomeUnknown as error:
+        if error.code != KEY:
+            raise
+        return Checked(error.detail, is_warning=True)
     if status != "active":
         raise Misconfigured(
             f"Twilio takes the credentials of {connection.conn_id!r}, and the account is {status}: Twilio says why."

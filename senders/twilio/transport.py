@@ -33,6 +33,8 @@ TAKEN_STATUSES = frozenset(
 )
 """What a message that Twilio took may be in (Message resource, `status`; two more are of inbound ones)."""
 CREATED, FOUND = 201, 200
+KEY = "key"
+"""Our word for an API key that may read nothing."""
 PAUSE = timedelta(seconds=30)
 """Where Twilio asks us to slow down and does not say for how long."""
 

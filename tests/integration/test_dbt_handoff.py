@@ -225,6 +225,25 @@ def test_history_of_a_contact_with_the_same_phone_read_after_the_build_stops_the
     assert set(with_history) == stopped
 
 
+@pytest.mark.parametrize(("reason", "stopped"), [("operator", {("webpush", "suppressed")}), ("gone", set())])
+def test_a_browser_of_the_person_that_was_stopped_by_hand_stops_all_of_them(
+    handoff: dict[str, Any], reason: str, stopped: set[tuple[str | None, str]]
+) -> None:
+    with connect(Role.OWNER) as connection:
+        insert(
+            connection, "raw.web_push_subscriptions", endpoint="https://push.example.com/same", contact_id="same_phone",
+            p256dh="k", auth="a", subscribed_at=at("2017-01-01"),
+        )  # fmt: skip
+        connection.execute(
+            "insert into outbox.suppression (channel, address_hash, reason, source, suppressed_at) values"
+            " ('webpush', outbox.address_hash('webpush', 'https://push.example.com/same'), %s, 'care', '2017-09-01')",
+            [reason],
+        )
+        found = connection.execute(STOPPED.replace("is null", "is not null"), ["twin_a"]).fetchall()
+        connection.rollback()
+    assert {row for row in found if row[0] == "webpush"} == stopped
+
+
 def test_history_under_a_steps_former_key_stops_the_person_too(handoff: dict[str, Any]) -> None:
     body = dbt_definition.winback(send_at="08:00")
     body["steps"] = [{**step, "renamed_from": "a_month"} if step["key"] == "day30" else step for step in body["steps"]]

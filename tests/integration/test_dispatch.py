@@ -29,6 +29,15 @@ from warehouse.clock import shown
 POOL = {"promotion": "p", "step": "day60"}
 
 
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The machine's seconds, which stand still until a test moves them."""
+    seconds = [0.0]
+    for module in (hold, lanes):
+        monkeypatch.setattr(module, "elapsed", lambda: seconds[0])
+    return seconds
+
+
 def test_a_planned_message_is_sent_once_at_its_hour(shop: Shop) -> None:
     message_id = shop.planned()
     out = Outbound()
@@ -251,17 +260,12 @@ def test_what_a_provider_asked_of_one_process_every_other_one_knows(shop: Shop) 
     assert (done.totals, tried, done.resting) == ({"accepted": 5}, {ends}, {})
 
 
-def test_a_process_under_way_hears_what_its_provider_asks_of_another(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_under_way_hears_what_its_provider_asks_of_another(shop: Shop, machine: list[float]) -> None:
     shop.planned_many(60)
-    passed = [0.0]
-    for module in (hold, lanes):
-        monkeypatch.setattr(module, "elapsed", lambda: passed[0])
 
     def answer(_: Message) -> Outcome:
-        if not passed[0]:
-            passed[0] = 1.0
+        if not machine[0]:
+            machine[0] = 1.0
             told = {"channel": EMAIL, "mode": "simulated", "until": SEND_AT + timedelta(minutes=30)}
             with ledger() as connection:
                 queries.keep_cooldown(connection, clock=SEND_AT, longest=LONGEST_REST, **told)
@@ -281,16 +285,13 @@ def test_a_rest_that_was_asked_for_on_a_later_day_of_a_simulation_holds_up_no_ea
 
 
 def test_a_process_that_was_frozen_for_longer_than_its_lease_hands_nothing_more_over(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, machine: list[float]
 ) -> None:
     shop.planned_many(10)
-    frozen = [0.0]
-    for module in (hold, lanes):
-        monkeypatch.setattr(module, "elapsed", lambda: frozen[0])
 
     def answer(_: Message) -> Outcome:
-        if len(out.sent) == 3 and not frozen[0]:
-            frozen[0] = claims.LEASE.total_seconds()
+        if len(out.sent) == 3 and not machine[0]:
+            machine[0] = claims.LEASE.total_seconds()
         return ACCEPT
 
     out = Outbound(email=answer)
@@ -301,16 +302,13 @@ def test_a_process_that_was_frozen_for_longer_than_its_lease_hands_nothing_more_
 
 
 def test_a_worker_that_lost_its_batch_meanwhile_hands_over_no_later_part_of_it_either(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, machine: list[float]
 ) -> None:
     shop.planned_many(10)
-    frozen = [0.0]
-    for module in (hold, lanes):
-        monkeypatch.setattr(module, "elapsed", lambda: frozen[0])
 
     def answer(_: Message) -> Outcome:
         if len(out.sent) == 1:
-            frozen[0] = claims.LEASE.total_seconds()
+            machine[0] = claims.LEASE.total_seconds()
             shop.owner.execute("update outbox.attempt set lease_until = clock_timestamp() - interval '1 second'")
             with ledger() as connection:
                 assert claims.sweep(connection, clock=SEND_AT) == 10

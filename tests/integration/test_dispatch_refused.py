@@ -13,7 +13,7 @@ import pytest
 from cli.dispatch import complain
 from outbox import claims, letters
 from outbox.dispatch import Dispatcher
-from outbox.lanes import FAILED_BATCHES
+from outbox.shared import FAILED_BATCHES
 from senders.contract import SMS, TEMPLATE_REFUSED, Message, Outcome, Sender, TemplateRefused
 from senders.memory.send import MemorySender
 from senders.registry import Senders

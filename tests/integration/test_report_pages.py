@@ -191,8 +191,11 @@ def test_the_pages_of_the_week_before_a_day_are_written_again_with_its_own(week:
     assert {second, fifth} == set(done.pages.values())
     own = publish.publish(publish.Choice(run_id=week.runs["fifth"]), tmp_path, render.Links()).page.headline
     assert (done.page.headline, len(list(tmp_path.iterdir()))) == (own, 3), "the day's own numbers"
-    with pytest.raises(WinbackError, match="no run of 2017-10-09"):
+    for page in (second, fifth, tmp_path / "index.html"):
+        page.write_text("old")
+    with pytest.raises(WinbackError, match=r"no run of 2017-10-09 yet. The pages of the days before it were written"):
         publish.publish(publish.Choice(as_of=on(9)), tmp_path, render.Links())
+    assert "old" not in [page.read_text() for page in (second, fifth, tmp_path / "index.html")]
 
 
 def test_a_stretch_of_days_is_counted_by_itself(week: Story, tmp_path: Path) -> None:

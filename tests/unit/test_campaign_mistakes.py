@@ -179,6 +179,7 @@ def test_a_name_that_yaml_would_cut_short_is_told_with_its_line(folder: Folder) 
     assert f"winback.yml, line {line}, email.from_name: YAML takes '#1 Market' for a comment." in folder.refusal()
     folder.change(folder.winback, "from_name: #1 Market", "from_name: Riverside #1 Market")
     folder.change(folder.winback, "from_name: Riverside #1 Market", 'from_name: "Riverside #1 Market" # ours')
+    folder.change(folder.winback, "mode: shadow ", "mode: shadow #for now ")
     folder.load()
 
 

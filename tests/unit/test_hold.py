@@ -55,9 +55,24 @@ def test_renewed_too_late_it_stays_lost_for_others_may_have_swept_it(desk: Desk)
     assert desk.why == "lease_lost"
 
 
+def test_a_renewal_that_was_through_too_late_renews_nothing(desk: Desk) -> None:
+    desk.now = SURE + 1
+    desk.hold.renew(SURE - 1)
+    assert desk.why == "lease_lost"
+
+
+def test_an_old_renewal_takes_nothing_back(desk: Desk) -> None:
+    desk.now = 100.0
+    desk.hold.renew(100.0)
+    desk.hold.renew(50.0)
+    desk.now = 99 + SURE
+    assert desk.why is None
+
+
 def test_a_renewal_counts_from_when_it_began_and_not_from_when_it_was_through(desk: Desk) -> None:
-    desk.now = 60 + SURE
+    desk.now = 90.0
     desk.hold.renew(60.0)
+    desk.now = 60 + SURE
     assert desk.why == "lease_lost"
 
 

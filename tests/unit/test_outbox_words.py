@@ -11,9 +11,9 @@ import typer
 from campaigns.definition import Bundle, load_all
 from cli.build import aware, run_clock
 from cli.dispatch import complain, parse_shard
-from outbox.claims import Rules, Shard
+from outbox.claims import Group, Rules, Shard
 from outbox.dispatch import Dispatched, Unreachable
-from outbox.lanes import FAILED_BATCHES, REFUSED_MESSAGES, Group, Shared
+from outbox.shared import FAILED_BATCHES, REFUSED_MESSAGES, Shared
 from outbox.sql import FOLDER, queries
 from senders.contract import Outcome, OutcomeKind
 from warehouse import settings

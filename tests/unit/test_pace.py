@@ -11,8 +11,8 @@ from itertools import pairwise
 import pytest
 
 from outbox.claims import Group
-from outbox.lanes import FAILED_BATCHES, Shared
 from outbox.pace import Pace
+from outbox.shared import FAILED_BATCHES, Shared
 from senders import registry
 from senders.contract import EMAIL, WEBPUSH, Outcome, OutcomeKind
 from warehouse import connections

@@ -161,6 +161,18 @@ cross join lateral (
             members.member_contact_id = planned.contact_id as is_own
         from members
         where {{ is_phone('members.phone') }}
+        union all
+        select
+            'webpush' as channel,
+            outbox.address_hash('webpush', subscriptions.endpoint) as address_hash,
+            members.member_contact_id = planned.contact_id as is_own
+        from members
+        cross join lateral (
+            select browsers.endpoint
+            from {{ source('raw', 'web_push_subscriptions') }} as browsers
+            where browsers.contact_id = members.member_contact_id
+            offset 0
+        ) as subscriptions
     ),
 
     wishes as (
@@ -238,8 +250,8 @@ cross join lateral (
             where listed.channel = addresses.channel and listed.address_hash = addresses.address_hash
             offset 0
         ) as suppressions
-        -- A dead address stops its own contact, an opt-out the person.
-        where addresses.is_own or not {{ is_about_address('suppressions.reason') }}
+        -- A dead address stops its own contact, an opt-out the person. Of several browsers one that is gone stops none of the others.
+        where (addresses.is_own and addresses.channel <> 'webpush') or not {{ is_about_address('suppressions.reason') }}
     ),
 
     -- No from another contact of the person counts here, too, unless this one said yes later.
